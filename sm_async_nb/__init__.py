@@ -1,0 +1,48 @@
+"""Score a pandas DataFrame on an Amazon SageMaker asynchronous endpoint, from a notebook.
+
+Importing this package registers ``df.sm_async``; see :class:`~sm_async_nb.notebook.accessor.SmAsyncAccessor`.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from sm_async_nb.errors import EndpointError, NotYetError, RequestError, SmAsyncError
+from sm_async_nb.notebook import accessor as _accessor  # noqa: F401  (registers df.sm_async)
+
+if TYPE_CHECKING:
+    from sm_async_nb.core.ledger import Snapshot, Status
+    from sm_async_nb.job.job import Job
+    from sm_async_nb.local import LocalEndpoint
+
+    __version__: str
+
+__all__ = [
+    "EndpointError",
+    "Job",
+    "LocalEndpoint",
+    "NotYetError",
+    "RequestError",
+    "SmAsyncError",
+    "Snapshot",
+    "Status",
+    "__version__",
+]
+
+_HOMES = {
+    "Job": "sm_async_nb.job.job",
+    "LocalEndpoint": "sm_async_nb.local",
+    "Snapshot": "sm_async_nb.core.ledger",
+    "Status": "sm_async_nb.core.ledger",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name == "__version__":
+        from importlib.metadata import version
+
+        return version("sm-async-nb")
+    if name in _HOMES:
+        return getattr(import_module(_HOMES[name]), name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -9,7 +9,8 @@
     │   ├── EndpointNotAsynchronousError  the endpoint exists, but answers InvokeEndpoint only
     │   ├── InvocationRefusedError      InvokeEndpointAsync said no to one request (4xx about the request)
     │   ├── StorageAccessError          a bucket that is missing, or that these credentials may not use
-    │   └── JobNotFoundError            no job of that name or address
+    │   ├── JobNotFoundError            no job of that name or address
+    │   └── JobInUseError               another kernel, or this one before, has the job of that name
     ├── EndpointError                 the endpoint's owner: what runs behind the name
     │   ├── EndpointNotInServiceError   created, updating, failed or deleting
     │   └── InferenceFailedError        the model, or its container, answered with an error
@@ -65,6 +66,10 @@ class StorageAccessError(RequestError):
 
 class JobNotFoundError(RequestError):
     """No job lies at that address."""
+
+
+class JobInUseError(RequestError):
+    """A job of that name exists already, or somebody else is writing to it."""
 
 
 class EndpointError(SmAsyncError):

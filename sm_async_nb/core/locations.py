@@ -13,7 +13,13 @@ Output and failure locations are the exception: they are taken from the service'
 
 from __future__ import annotations
 
+import base64
+import hashlib
 import re
+import secrets
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
 from typing import NamedTuple
 
 _S3_URI = re.compile(r"s3://(?P<bucket>[^/]+)(?:/(?P<key>.*))?", re.DOTALL)
@@ -29,9 +35,10 @@ class S3Location(NamedTuple):
         return f"s3://{self.bucket}/{self.key}"
 
     def child(self, *names: str) -> S3Location:
-        """The location below this one; empty names and doubled slashes leave no trace."""
+        """The location below this one; empty names and doubled slashes leave no trace, but a last slash stays."""
         parts = [part.strip("/") for part in (self.key, *names)]
-        return S3Location(self.bucket, "/".join(part for part in parts if part))
+        end = "/" if names and names[-1].endswith("/") else ""
+        return S3Location(self.bucket, "/".join(part for part in parts if part) + end)
 
 
 def parse_s3_uri(uri: str) -> S3Location:
@@ -46,3 +53,105 @@ def parse_s3_uri(uri: str) -> S3Location:
     if match is None:
         raise ValueError(f"An S3 URI looks like s3://bucket/key, got {uri!r}.")
     return S3Location(match["bucket"], match["key"] or "")
+
+
+# One LIST page holds a thousand keys, so a thousand requests share a directory of outputs: the finished ones cost
+# nothing to track, and one straggler costs one LIST a sweep.
+REQUESTS_PER_DIRECTORY = 1_000
+
+_JOB_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}")
+_UNSAFE_IN_JOB_ID = re.compile(r"[^A-Za-z0-9_.-]+")
+
+
+@dataclass(frozen=True)
+class JobLayout:
+    """The addresses of one job. ``root`` is the input prefix; a job has one directory below it.
+
+    Examples
+    --------
+    >>> layout = JobLayout(parse_s3_uri("s3://my-bucket/scoring"), "churn-20260101-120000-7f3a")
+    >>> str(layout.input_location(42, ".json"))
+    's3://my-bucket/scoring/churn-20260101-120000-7f3a/shards/00000/inputs/00000042.json'
+    """
+
+    root: S3Location
+    job_id: str
+    shard: int = 0
+
+    @property
+    def home(self) -> S3Location:
+        return self.root.child(self.job_id)
+
+    @property
+    def manifest(self) -> S3Location:
+        return self.home.child("manifest.json")
+
+    @property
+    def frame(self) -> S3Location:
+        return self._shard_home.child("frame.parquet")
+
+    def input_location(self, request: int, suffix: str) -> S3Location:
+        return self._shard_home.child("inputs", f"{request:08d}{suffix}")
+
+    def journal_segment(self, number: int) -> S3Location:
+        return self._shard_home.child("journal", f"{number:08d}.parquet")
+
+    @property
+    def journal_prefix(self) -> S3Location:
+        return self._shard_home.child("journal/")
+
+    def s3_output_path_extension(self, request: int) -> str:
+        """Where outputs go below the endpoint's S3OutputPath."""
+        return f"{self.job_id}/{self.shard:05d}/{request // REQUESTS_PER_DIRECTORY:05d}"
+
+    @cached_property
+    def token(self) -> str:
+        """Ten characters that no other job shares: file names are too short for the job's own name."""
+        digest = hashlib.blake2b(f"{self.home}#{self.shard}".encode(), digest_size=16).digest()
+        return base64.b32encode(digest).decode().lower()[:10]
+
+    def inference_id(self, request: int, attempt: int) -> str:
+        """The same for the same attempt at the same request, whenever it is made."""
+        return f"{self.token}-{request:08d}-{attempt}"
+
+    def filename(self, request: int, attempt: int) -> str:
+        """At most 32 characters and one dot; the next attempt gets another, so that old objects cannot mislead."""
+        return f"{self.inference_id(request, attempt)}.out"
+
+    def watched_prefix(self, location: S3Location) -> S3Location | None:
+        """The longest prefix of a returned location that only this job writes to, or None if it shares it.
+
+        The location itself is the service's; this only recognises our own marks in it.
+        """
+        directory, _, name = location.key.rpartition("/")
+        if f"/{self.job_id}/" in f"/{directory}/":
+            return S3Location(location.bucket, f"{directory}/")
+        if name.startswith(self.token):
+            return S3Location(location.bucket, f"{directory}/{self.token}".lstrip("/"))
+        return None
+
+    @property
+    def _shard_home(self) -> S3Location:
+        return self.home.child("shards", f"{self.shard:05d}")
+
+
+def new_job_id(endpoint_name: str, now: float) -> str:
+    """A name for a job that was given none: its endpoint, its second, and four random characters."""
+    stem = _UNSAFE_IN_JOB_ID.sub("-", endpoint_name).strip("-.") or "job"
+    second = datetime.fromtimestamp(now, UTC).strftime("%Y%m%d-%H%M%S")
+    return f"{stem}-{second}-{secrets.token_hex(2)}"
+
+
+def check_job_id(name: str) -> None:
+    """Refuse a job name that could not be part of an S3 key and of S3OutputPathExtension.
+
+    Raises
+    ------
+    ValueError
+        Saying what it may consist of.
+    """
+    if _JOB_ID.fullmatch(name) is None:
+        raise ValueError(
+            "A job's name is 1 to 100 letters, digits, '-', '_' or '.', beginning with a letter or a digit;"
+            f" got {name!r}."
+        )

@@ -1,0 +1,67 @@
+"""One boto3 session, the same credentials and settings for every client this package makes of it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import boto3
+from aiobotocore.session import AioSession
+from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
+
+from sm_async_nb.core.request import Field, read_fields
+from sm_async_nb.errors import RequestError
+
+
+def known_fields(session: boto3.Session) -> dict[str, Field]:
+    """The fields of InvokeEndpointAsync as the SDK of this session knows them."""
+    loader = botocore_session(session).get_component("data_loader")
+    return read_fields(loader.load_service_model("sagemaker-runtime", "service-2"))
+
+
+def check_region(session: boto3.Session) -> None:
+    """Refuse a session without a region, before botocore does so in its own words and in the middle of things."""
+    if session.region_name is None:
+        raise RequestError(
+            "No AWS region is configured. Set AWS_DEFAULT_REGION, or pass session=boto3.Session(region_name=...)."
+            " Nothing was sent."
+        )
+
+
+def aio_session(session: boto3.Session) -> AioSession:
+    """An aiobotocore session that is configured as ``session`` is and borrows its credentials.
+
+    Region, profile, endpoint URLs, CA bundle and whatever else was set on the session are looked up as botocore does
+    it. Credentials are asked of the boto3 session each time, so that assumed roles and SSO are refreshed there, once.
+    """
+    source = botocore_session(session)
+    aio = AioSession(profile=source.profile)
+    for name, value in source.instance_variables().items():
+        aio.set_config_variable(name, value)
+    if source.get_default_client_config() is not None:
+        aio.set_default_client_config(source.get_default_client_config())
+    aio.register_component("credential_provider", _BorrowedCredentials(session))
+    return aio
+
+
+def botocore_session(session: boto3.Session) -> Any:
+    """The botocore session inside a boto3 one, which boto3 offers no public way to."""
+    return session._session  # noqa: SLF001
+
+
+class _BorrowedCredentials:
+    """The credentials of a boto3 session in aiobotocore's shape: provider and credentials in one."""
+
+    def __init__(self, session: boto3.Session) -> None:
+        self._session = session
+        # Read by the signers of some services; plain credentials have it too.
+        self.method = "borrowed"
+
+    async def load_credentials(self) -> _BorrowedCredentials | None:
+        return self if await asyncio.to_thread(self._session.get_credentials) else None
+
+    async def get_frozen_credentials(self) -> ReadOnlyCredentials:
+        credentials: Any = self._session.get_credentials()
+        if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
+            return await asyncio.to_thread(credentials.get_frozen_credentials)
+        return credentials.get_frozen_credentials()

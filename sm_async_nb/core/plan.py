@@ -1,0 +1,180 @@
+"""What to do next, decided from what is known: a ledger, the time, the limits, and what is already under way.
+
+The engine asks, does what it is told, learns facts from it, and asks again. Nothing here does I/O or keeps state, so
+a six-hour expiry is tested in microseconds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from sm_async_nb.core.columns import BoolArray, IntArray
+from sm_async_nb.core.ledger import Ledger, Status
+
+
+@dataclass(frozen=True, kw_only=True)
+class Limits:
+    """How much may happen at once.
+
+    Parameters
+    ----------
+    concurrency
+        Requests that are being uploaded or invoked at one time.
+    max_unrecorded
+        Requests that were sent but whose facts are not in the journal yet. After a crash these, and only these, may
+        be sent again.
+    max_in_flight
+        Accepted requests without an answer. The service's queue holds 120,000 messages in flight.
+    """
+
+    concurrency: int = 64
+    max_unrecorded: int = 256
+    max_in_flight: int = 100_000
+
+
+@dataclass(kw_only=True)
+class Underway:
+    """What the engine has begun and the ledger does not know yet.
+
+    ``busy`` marks the requests that are being sent or whose facts are being written; ``sending`` counts the first
+    kind and ``unrecorded`` both. ``findings`` facts wait to be written, the oldest since ``found_at``. No request is
+    sent before ``hold_until``, no location looked at before ``look_at``.
+    """
+
+    busy: BoolArray
+    sending: int = 0
+    unrecorded: int = 0
+    findings: int = 0
+    found_at: float = 0.0
+    recording: bool = False
+    looking: bool = False
+    hold_until: float = 0.0
+    look_at: float = 0.0
+
+
+@dataclass(frozen=True)
+class Send:
+    """Upload the inputs of these requests where that is still to do, and invoke the endpoint for each."""
+
+    requests: IntArray
+
+
+@dataclass(frozen=True)
+class Record:
+    """Write what was found to the journal and apply it."""
+
+
+@dataclass(frozen=True)
+class LookForAnswers:
+    """Find out which outputs and failures have appeared in S3."""
+
+
+@dataclass(frozen=True)
+class DeclareExpired:
+    """Record that neither an output nor a failure came in time for these requests."""
+
+    requests: IntArray
+
+
+@dataclass(frozen=True)
+class Sleep:
+    """Nothing more can be done before something is learned, or this time has come (infinite: only the former)."""
+
+    until: float
+
+
+@dataclass(frozen=True)
+class Finish:
+    """Every request has come to an end."""
+
+
+Action = Send | Record | LookForAnswers | DeclareExpired | Sleep | Finish
+
+
+def next_actions(ledger: Ledger, now: float, limits: Limits, underway: Underway) -> list[Action]:
+    """All that should be begun now, ending with how long to sleep, or with :class:`Finish`."""
+    if ledger.is_finished and not (underway.unrecorded or underway.findings or underway.recording):
+        return [Finish()]
+    return [
+        *_send(ledger, now, limits, underway),
+        *_record(now, limits, underway),
+        *_look(ledger, now, underway),
+        *_expire(ledger, now, underway),
+        Sleep(_wakes_at(ledger, now, underway)),
+    ]
+
+
+def first_look(now: float) -> float:
+    """When to look for the answer to the first request that was just accepted."""
+    return now + _SHORTEST_LOOK
+
+
+def next_look(now: float, pause: float, *, found: int, calls: int) -> float:
+    """When to look again, after a look that took ``calls`` LISTs and found ``found`` answers.
+
+    ``pause`` is how long was waited before it. Many answers a call shorten it, a few let it grow a little, none let
+    it grow to a quarter of a minute; and there are never more than about twenty calls a second.
+    """
+    if found >= _MANY_ANSWERS * calls:
+        pause = pause / _STEP
+    elif found:
+        pause = min(pause * _SMALL_STEP, max(pause, _LONGEST_LOOK_WHILE_FOUND))
+    else:
+        pause = pause * _STEP
+    return now + max(min(max(pause, _SHORTEST_LOOK), _LONGEST_LOOK), calls * _SECONDS_PER_CALL)
+
+
+# A look costs one LIST for each thousand requests in flight and one for the failures. Pauses in seconds.
+_SHORTEST_LOOK = 0.25
+_LONGEST_LOOK = 15.0
+_LONGEST_LOOK_WHILE_FOUND = 2.0
+_SECONDS_PER_CALL = 0.05
+_STEP = 1.5
+_SMALL_STEP = 1.1
+_MANY_ANSWERS = 50
+
+# A journal segment is a PUT, so facts wait for company this long while requests are still being sent. Seconds.
+_LONGEST_UNRECORDED = 0.5
+
+
+def _send(ledger: Ledger, now: float, limits: Limits, underway: Underway) -> Iterator[Send]:
+    room = min(
+        limits.concurrency - underway.sending,
+        limits.max_unrecorded - underway.unrecorded,
+        limits.max_in_flight - underway.unrecorded - ledger.counts[Status.ACCEPTED],
+    )
+    if room > 0 and now >= underway.hold_until:
+        requests = ledger.unsent(underway.busy, room)
+        if requests.size:
+            yield Send(requests)
+
+
+def _record(now: float, limits: Limits, underway: Underway) -> Iterator[Record]:
+    if not underway.findings or underway.recording:
+        return
+    nothing_else_comes = not underway.sending
+    many = underway.findings >= limits.max_unrecorded // 2
+    if nothing_else_comes or many or now >= underway.found_at + _LONGEST_UNRECORDED:
+        yield Record()
+
+
+def _look(ledger: Ledger, now: float, underway: Underway) -> Iterator[LookForAnswers]:
+    if ledger.counts[Status.ACCEPTED] and not underway.looking and now >= underway.look_at:
+        yield LookForAnswers()
+
+
+def _expire(ledger: Ledger, now: float, underway: Underway) -> Iterator[DeclareExpired]:
+    overdue = ledger.overdue(now)
+    overdue = overdue[~underway.busy[overdue]]
+    if overdue.size:
+        yield DeclareExpired(overdue)
+
+
+def _wakes_at(ledger: Ledger, now: float, underway: Underway) -> float:
+    times = [ledger.next_deadline, underway.hold_until]
+    if ledger.counts[Status.ACCEPTED] and not underway.looking:
+        times.append(underway.look_at)
+    if underway.findings and not underway.recording:
+        times.append(underway.found_at + _LONGEST_UNRECORDED)
+    return min((time for time in times if time > now), default=float("inf"))

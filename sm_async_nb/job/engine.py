@@ -1,0 +1,337 @@
+"""The engine: plan, run the actions, write the facts to the journal, apply them, publish a snapshot; again.
+
+It decides nothing (:mod:`~sm_async_nb.core.plan` does) and knows nothing (the ledger does). It runs as one coroutine
+with a task for each request on its way; a request is invoked as soon as its own input is up.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import math
+import random
+import threading
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from sm_async_nb.aws.runtime import Runtime
+from sm_async_nb.aws.storage import Storage
+from sm_async_nb.core.batch import Batch
+from sm_async_nb.core.ledger import Fact, Learned, Ledger, Snapshot, Trouble
+from sm_async_nb.core.locations import JobLayout
+from sm_async_nb.core.plan import (
+    DeclareExpired,
+    Finish,
+    Limits,
+    LookForAnswers,
+    Record,
+    Send,
+    Sleep,
+    Underway,
+    first_look,
+    next_actions,
+    next_look,
+)
+from sm_async_nb.errors import InvocationRefusedError, ServiceTroubleError
+from sm_async_nb.job.findings import Findings
+from sm_async_nb.job.journal import Journal
+from sm_async_nb.job.tracker import Tracker
+
+# After trouble, nothing new is sent for a while: from half a second, doubling to half a minute, with jitter.
+_FIRST_PAUSE = 0.5
+_LONGEST_PAUSE = 30.0
+
+# On the way out, what was learned last gets this long to reach the journal. Seconds.
+_LAST_WORDS = 1.0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Connections:
+    """What the engine speaks through while it runs."""
+
+    storage: Storage
+    runtime: Runtime
+
+
+class Engine:
+    """Carries the requests of one job through their lives.
+
+    Parameters
+    ----------
+    batch, layout
+        What to send, and where things lie.
+    ledger, lock
+        What is known so far. It changes only under the lock, so that other threads can read columns that agree.
+    connections
+        S3 and the SageMaker runtime.
+    limits
+        How much may happen at once.
+    now
+        The time, in seconds since the epoch.
+    publish
+        Called with a snapshot whenever something has changed; must return at once.
+    jitter
+        Where the randomness of pauses comes from.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch: Batch,
+        layout: JobLayout,
+        ledger: Ledger,
+        lock: threading.Lock,
+        connections: Connections,
+        limits: Limits,
+        now: Callable[[], float],
+        publish: Callable[[Snapshot], None],
+        jitter: random.Random | None = None,
+    ) -> None:
+        self.ledger = ledger
+        self.lock = lock
+        self._batch = batch
+        self._layout = layout
+        self._storage = connections.storage
+        self._runtime = connections.runtime
+        self._journal = Journal(connections.storage, layout)
+        self._tracker = Tracker(connections.storage, layout)
+        self._limits = limits
+        self._now = now
+        self._publish = publish
+        self._jitter = jitter or random.Random()  # noqa: S311
+        self._underway = Underway(busy=np.zeros(len(ledger), dtype=np.bool_))
+        self._findings = Findings()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._recording: asyncio.Task[None] | None = None
+        self._wake = asyncio.Event()
+        self._looked_at = -math.inf
+        self._trouble: Trouble | None = None
+        self._pause = _FIRST_PAUSE
+        self._fatal: BaseException | None = None
+        self._started_at = now()
+
+    async def run(self) -> None:
+        """Work until every request has come to an end.
+
+        Raises
+        ------
+        RequestError, IllegalFactError
+            When going on makes no sense; what is known stays in the journal.
+        """
+        self._show(is_over=False)
+        try:
+            while (until := self._begin_what_can_be()) is not None:
+                await self._sleep(until)
+        finally:
+            await self._wind_up()
+            self._show(is_over=True)
+
+    def _begin_what_can_be(self) -> float | None:
+        """Start every action of the plan; say until when to sleep, None if all is done."""
+        if self._fatal is not None:
+            raise self._fatal
+        self._underway.findings = len(self._findings)
+        for action in next_actions(self.ledger, self._now(), self._limits, self._underway):
+            match action:
+                case Send(requests):
+                    self._send_all(requests.tolist())
+                case Record():
+                    self._underway.recording = True
+                    self._recording = self._spawn(self._record())
+                case LookForAnswers():
+                    self._underway.looking = True
+                    self._spawn(self._look())
+                case DeclareExpired(requests):
+                    self._underway.busy[requests] = True
+                    for request in requests.tolist():
+                        self._learn(Fact.DEADLINE_PASSED, request, self._now())
+                    self._wake.set()
+                case Sleep(until):
+                    return until
+                case Finish():
+                    return None
+        raise AssertionError("a plan ends with Sleep or Finish")
+
+    async def _sleep(self, until: float) -> None:
+        pause = None if math.isinf(until) else max(until - self._now(), 0)
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(pause):
+                await self._wake.wait()
+        self._wake.clear()
+
+    # Sending
+
+    def _send_all(self, requests: list[int]) -> None:
+        for request in requests:
+            self._underway.busy[request] = True
+            self._underway.sending += 1
+            self._underway.unrecorded += 1
+            self._spawn(self._send(request))
+
+    async def _send(self, request: int) -> None:
+        try:
+            await self._upload_and_invoke(request)
+        except InvocationRefusedError as refusal:
+            self._learn(Fact.REFUSED, request, self._now(), message=str(refusal), request_id=refusal.request_id)
+        except ServiceTroubleError as trouble:
+            self._meet(trouble)
+            self._let_go(request)
+        else:
+            self._get_on()
+        finally:
+            self._underway.sending -= 1
+
+    async def _upload_and_invoke(self, request: int) -> None:
+        batch, attempt = self._batch, int(self.ledger.attempt[request])
+        fields = batch.fields_of(request, attempt, self._layout)
+        location = self._layout.input_location(request, batch.codec.suffix)
+        if not self.ledger.input_uploaded[request]:
+            content_type = batch.fields.content_type
+            await self._storage.put(location, batch.payload(request), content_type)
+            self._learn(Fact.INPUT_UPLOADED, request, self._now())
+        accepted = await self._runtime.invoke({**fields, "input_location": str(location)})
+        self._learn(
+            Fact.ACCEPTED,
+            request,
+            self._now(),
+            output_location=accepted.output_location,
+            failure_location=accepted.failure_location,
+            inference_id=accepted.inference_id,
+            request_id=accepted.request_id,
+        )
+
+    def _let_go(self, request: int) -> None:
+        """Nothing was learned about the request: it stays where it is, and may be sent again."""
+        self._underway.busy[request] = False
+        self._underway.unrecorded -= 1
+
+    # Looking for answers
+
+    async def _look(self) -> None:
+        began = self._now()
+        try:
+            look = await self._tracker.look(began)
+        except ServiceTroubleError as trouble:
+            self._meet(trouble)
+            self._underway.look_at = self._underway.hold_until
+        else:
+            self._get_on()
+            for answer in look.answers:
+                self._learn(answer.fact, answer.request, answer.at)
+                self._leave(answer.request)
+            pause = began - self._looked_at
+            self._underway.look_at = next_look(self._now(), pause, found=len(look.answers), calls=look.calls)
+            self._looked_at = self._now()
+        finally:
+            self._underway.looking = False
+
+    def _leave(self, request: int) -> None:
+        texts = self.ledger.texts
+        self._tracker.leave(request, texts["output_location"][request], texts["failure_location"][request])
+
+    def _follow(self, learned: Learned) -> None:
+        if not len(self._tracker):
+            self._looked_at = self._now()
+            self._underway.look_at = first_look(self._now())
+        outputs = self.ledger.texts["output_location"].take(learned.requests)
+        failures = self.ledger.texts["failure_location"].take(learned.requests)
+        times = self.ledger.accepted_at[learned.requests].tolist()
+        for followed in zip(learned.requests.tolist(), outputs, failures, times, strict=True):
+            self._tracker.follow(*followed)
+
+    # Learning
+
+    def _learn(self, fact: Fact, request: int, at: float, **details: str) -> None:
+        if not self._findings:
+            self._underway.found_at = self._now()
+        self._findings.add(fact, request, at, **details)
+
+    async def _record(self) -> None:
+        """Write what was found to the journal, then, and only then, believe it."""
+        batch = self._findings.take()
+        await self._write(batch)
+        for learned in batch:
+            with self.lock:
+                self.ledger.apply(learned)
+            self._settle(learned)
+        self._recording = None
+        self._underway.recording = False
+        self._show(is_over=False)
+
+    async def _write(self, batch: list[Learned]) -> None:
+        while True:
+            try:
+                await self._journal.append(batch)
+            except ServiceTroubleError as trouble:
+                self._meet(trouble)
+                self._show(is_over=False)
+                await asyncio.sleep(max(self._underway.hold_until - self._now(), 0))
+            else:
+                return
+
+    def _settle(self, learned: Learned) -> None:
+        if learned.fact in {Fact.ACCEPTED, Fact.REFUSED}:
+            self._underway.busy[learned.requests] = False
+            self._underway.unrecorded -= len(learned.requests)
+        elif learned.fact == Fact.DEADLINE_PASSED:
+            self._underway.busy[learned.requests] = False
+        if learned.fact == Fact.ACCEPTED:
+            self._follow(learned)
+
+    # Trouble
+
+    def _meet(self, trouble: ServiceTroubleError) -> None:
+        """Hold back, and say why; many calls that fail together make one pause."""
+        now = self._now()
+        since, calls = (self._trouble.since, self._trouble.calls) if self._trouble else (now, 0)
+        self._trouble = Trouble(message=str(trouble), since=since, calls=calls + 1)
+        if now >= self._underway.hold_until:
+            self._underway.hold_until = now + self._pause * self._jitter.uniform(0.5, 1.5)
+            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+        self._show(is_over=False)
+
+    def _get_on(self) -> None:
+        self._trouble = None
+        self._pause = _FIRST_PAUSE
+
+    # Tasks
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._task_ended)
+        return task
+
+    def _task_ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            self._fatal = self._fatal or task.exception()
+        self._wake.set()
+
+    async def _wind_up(self) -> None:
+        """Stop what is under way, and give what was learned last a moment to reach the journal."""
+        recording = self._recording
+        for task in self._tasks - {recording}:
+            task.cancel()
+        await asyncio.gather(*(self._tasks - {recording}), return_exceptions=True)
+        with contextlib.suppress(Exception):
+            async with asyncio.timeout(_LAST_WORDS):
+                if recording is not None:
+                    await recording
+                if self._findings:
+                    await self._record()
+
+    def _show(self, *, is_over: bool) -> None:
+        self._publish(
+            Snapshot(
+                revision=self.ledger.revision,
+                at=self._now(),
+                started_at=self._started_at,
+                counts=self.ledger.counts,
+                trouble=self._trouble,
+                is_over=is_over,
+            )
+        )

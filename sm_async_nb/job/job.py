@@ -1,0 +1,360 @@
+"""The thing a submit returns: one job, whatever thread it runs on and however often it is looked at."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+import boto3
+import numpy as np
+import pandas as pd
+
+from sm_async_nb.aws.endpoint import Endpoint
+from sm_async_nb.aws.runtime import open_runtime
+from sm_async_nb.aws.storage import open_storage
+from sm_async_nb.core.batch import Batch
+from sm_async_nb.core.columns import FloatArray, IntArray
+from sm_async_nb.core.ledger import Ledger, Snapshot, Status
+from sm_async_nb.core.locations import JobLayout
+from sm_async_nb.core.plan import Limits
+from sm_async_nb.errors import WaitTimeoutError
+from sm_async_nb.job import background
+from sm_async_nb.job.answers import Answers
+from sm_async_nb.job.engine import Connections, Engine
+
+# How long after TTL and timeout an answer may still be on its way into S3 before silence counts. Seconds.
+GRACE = 60
+
+Item = TypeVar("Item")
+ShowProgress = Callable[[Snapshot], None]
+
+
+class Job:
+    """Rows of a frame on their way through an asynchronous endpoint.
+
+    Made by ``df.sm_async.submit(...)``. The job runs on a thread of its own; every method here may be called at any
+    time, from any thread, and looks at what is known by then.
+    """
+
+    def __init__(
+        self,
+        *,
+        batch: Batch,
+        layout: JobLayout,
+        endpoint: Endpoint,
+        session: boto3.Session,
+        limits: Limits,
+        progress: Callable[[], contextlib.AbstractContextManager[ShowProgress]],
+    ) -> None:
+        self.endpoint = endpoint
+        self._batch = batch
+        self._layout = layout
+        self._session = session
+        self._limits = limits
+        self._progress = progress
+        self._ledger = Ledger(len(batch), allowance=batch.fields.allowance + GRACE)
+        self._lock = threading.Lock()
+        self._answers = Answers(len(batch), batch.fields.accept)
+        self._fetching = threading.Lock()
+        self._changed = threading.Condition()
+        now = time.time()
+        self._snapshot = Snapshot(revision=0, at=now, started_at=now, counts=self._ledger.counts)
+        self._running: Future[None] | None = None
+
+    def start(self) -> None:
+        """Set the engine going. ``submit`` does it."""
+        self._running = background.start(self._run())
+        self._running.add_done_callback(self._ended)
+
+    # What it is and how it stands
+
+    @property
+    def id(self) -> str:
+        """The job's name, unique below its input prefix."""
+        return self._layout.job_id
+
+    @property
+    def uri(self) -> str:
+        """Where the job lies in S3."""
+        return f"{self._layout.home}/"
+
+    @property
+    def snapshot(self) -> Snapshot:
+        """How many requests stand where, as last published."""
+        return self._snapshot
+
+    def __len__(self) -> int:
+        return len(self._batch)
+
+    def __repr__(self) -> str:
+        seen = self._snapshot
+        stands = ", ".join(f"{seen[status]} {status}" for status in Status if seen[status]) or "no rows"
+        state = "over" if seen.is_over else f"running for {seen.at - seen.started_at:.0f} s"
+        trouble = f"; trouble: {seen.trouble.message}" if seen.trouble and not seen.is_over else ""
+        return f"<Job {self.id} to {self.endpoint.endpoint_name}, {state}: {stands}{trouble}>"
+
+    # Following it
+
+    def wait(self, timeout: float | None = None) -> Job:
+        """Wait until every request has come to an end, and show how it goes.
+
+        An interrupt (Ctrl-C) ends the waiting, never the job.
+
+        Parameters
+        ----------
+        timeout
+            Seconds to wait at most; None waits as long as it takes.
+
+        Returns
+        -------
+        Job
+            This job, so that ``job.wait().results()`` reads well.
+
+        Raises
+        ------
+        WaitTimeoutError
+            If it takes longer; the job runs on.
+        """
+        give_up = None if timeout is None else time.monotonic() + timeout
+        with self._progress() as show:
+            for snapshot in self._follow(give_up):
+                show(snapshot)
+        if not self._snapshot.is_over:
+            raise WaitTimeoutError(f"After {timeout:g} s {self!r} is not over. It runs on; call job.wait() again.")
+        self._raise_what_stopped_it()
+        return self
+
+    def changes(self) -> Both[Snapshot]:
+        """Snapshots as they come, for ``for`` and ``async for``; always the newest, the last when the job is over."""
+        return Both(lambda: self._follow(None), self._follow_async)
+
+    def as_completed(self) -> Both[pd.DataFrame]:
+        """Frames of the rows whose outputs have come, as they come, for ``for`` and ``async for``.
+
+        Every completed row is in one of the frames, on its own index label.
+        """
+        return Both(self._completed, self._completed_async)
+
+    def __await__(self) -> Generator[Any, None, Job]:
+        return self._wait_async().__await__()
+
+    # Looking at rows
+
+    def results(self, *, join: bool = False) -> pd.DataFrame:
+        """The decoded outputs, one row for each submitted row, on the submitted index and in its order.
+
+        A dict's keys become columns, any other answer the column ``output``. A row without an answer, yet or for
+        good, has missing values; see :meth:`failures`. Outputs are fetched once, and only when they are asked for.
+
+        Parameters
+        ----------
+        join
+            Put the submitted columns before the outputs, row by row, which works for an index with duplicates too.
+            An output column whose name is taken gets ``_output`` behind it.
+        """
+        everything = np.arange(len(self))
+        self._load_outputs(everything)
+        outputs = self._answers.frame(everything, self._batch.frame.index)
+        if not join:
+            return outputs
+        submitted = self._batch.frame
+        taken = {name: f"{name}_output" for name in outputs.columns if name in submitted.columns}
+        return pd.concat([submitted, outputs.rename(columns=taken)], axis="columns")
+
+    def table(self) -> pd.DataFrame:
+        """One line for each row: how it stands, its times, its latency in seconds, its error, and its locations."""
+        return self._table(np.arange(len(self)))
+
+    def failures(self) -> pd.DataFrame:
+        """The lines of :meth:`table` that ended badly, with the model's own words in ``error``."""
+        with self._lock:
+            failed = self._ledger.where(Status.FAILED)
+            bad = self._ledger.where(Status.FAILED, Status.EXPIRED, Status.REJECTED)
+        self._load_failures(failed)
+        return self._table(np.union1d(bad, self._undecodable()))
+
+    # The engine
+
+    async def _run(self) -> None:
+        concurrency = self._limits.concurrency
+        async with (
+            open_storage(self._session, concurrency=concurrency) as storage,
+            open_runtime(self._session, concurrency=concurrency) as runtime,
+        ):
+            engine = Engine(
+                batch=self._batch,
+                layout=self._layout,
+                ledger=self._ledger,
+                lock=self._lock,
+                connections=Connections(storage=storage, runtime=runtime),
+                limits=self._limits,
+                now=time.time,
+                publish=self._publish,
+            )
+            await engine.run()
+
+    def _publish(self, snapshot: Snapshot) -> None:
+        # Over is only what has also been cleaned up behind, which _ended knows.
+        with self._changed:
+            self._snapshot = dataclasses.replace(snapshot, is_over=False)
+            self._changed.notify_all()
+
+    def _ended(self, _running: Future[None]) -> None:
+        with self._changed:
+            self._snapshot = dataclasses.replace(self._snapshot, is_over=True)
+            self._changed.notify_all()
+
+    def _raise_what_stopped_it(self) -> None:
+        background.settle()
+        if self._running is not None and not self._running.cancelled() and (error := self._running.exception()):
+            raise error
+
+    # Waiting
+
+    def _follow(self, give_up: float | None) -> Iterator[Snapshot]:
+        seen: Snapshot | None = None
+        while seen is None or not seen.is_over:
+            with self._changed:
+                while self._snapshot is seen and not _is_past(give_up):
+                    self._changed.wait(background.TICK)
+            if self._snapshot is seen:
+                return
+            seen = self._snapshot
+            yield seen
+
+    async def _follow_async(self) -> AsyncIterator[Snapshot]:
+        seen: Snapshot | None = None
+        while seen is None or not seen.is_over:
+            while self._snapshot is seen:  # noqa: ASYNC110
+                # The caller's loop is not the job's; looking now and then is what survives an interrupt of its cell.
+                await asyncio.sleep(background.TICK)
+            seen = self._snapshot
+            yield seen
+
+    async def _wait_async(self) -> Job:
+        async for _ in self._follow_async():
+            pass
+        self._raise_what_stopped_it()
+        return self
+
+    def _completed(self) -> Iterator[pd.DataFrame]:
+        given = np.zeros(len(self), dtype=np.bool_)
+        for _ in self._follow(None):
+            fresh = self._fresh(given)
+            if fresh.size:
+                self._load_outputs(fresh)
+                yield self._given(fresh, given)
+
+    async def _completed_async(self) -> AsyncIterator[pd.DataFrame]:
+        given = np.zeros(len(self), dtype=np.bool_)
+        async for _ in self._follow_async():
+            fresh = self._fresh(given)
+            if fresh.size:
+                await asyncio.wrap_future(background.start(self._fetch_outputs(fresh)))
+                yield self._given(fresh, given)
+
+    def _fresh(self, given: Any) -> IntArray:
+        with self._lock:
+            completed = self._ledger.where(Status.COMPLETED)
+        return np.asarray(completed[~given[completed]], dtype=np.int64)
+
+    def _given(self, fresh: IntArray, given: Any) -> pd.DataFrame:
+        given[fresh] = True
+        return self._answers.frame(fresh, self._batch.frame.index[fresh])
+
+    # Fetching
+
+    def _load_outputs(self, requests: IntArray) -> None:
+        with self._lock:
+            completed = requests[self._ledger.status[requests] == Status.COMPLETED]
+        if self._answers.missing(completed).size:
+            _run_alone(self._fetching, self._fetch_outputs(completed))
+
+    def _load_failures(self, failed: IntArray) -> None:
+        if any(request not in self._answers.messages for request in failed.tolist()):
+            _run_alone(self._fetching, self._fetch_failures(failed))
+
+    async def _fetch_outputs(self, requests: IntArray) -> None:
+        missing = self._answers.missing(requests)
+        async with open_storage(self._session) as storage:
+            locations = self._locations("output_location", missing)
+            await self._answers.fetch_outputs(storage, missing.tolist(), locations)
+
+    async def _fetch_failures(self, requests: IntArray) -> None:
+        missing = [request for request in requests.tolist() if request not in self._answers.messages]
+        async with open_storage(self._session) as storage:
+            locations = self._locations("failure_location", np.array(missing, dtype=np.int64))
+            await self._answers.fetch_failures(storage, missing, locations)
+
+    def _locations(self, name: str, requests: IntArray) -> list[str]:
+        with self._lock:
+            return self._ledger.texts[name].take(requests)
+
+    # Tables
+
+    def _table(self, requests: IntArray) -> pd.DataFrame:
+        ledger, layout, suffix = self._ledger, self._layout, self._batch.codec.suffix
+        with self._lock:
+            status = ledger.status[requests]
+            accepted_at, finished_at = ledger.accepted_at[requests], ledger.finished_at[requests]
+            deadlines = ledger.deadline(requests)
+            columns = {name: column.take(requests) for name, column in ledger.texts.items()}
+            attempt = ledger.attempt[requests] + 1
+            messages = {**ledger.messages, **self._answers.messages}
+        errors = [messages.get(request) for request in requests.tolist()]
+        for place in np.flatnonzero(status == Status.EXPIRED):
+            errors[place] = f"Neither an output nor a failure came by {_utc(deadlines[place : place + 1])[0]}."
+        return pd.DataFrame(
+            {
+                "status": pd.Categorical.from_codes(status, categories=pd.Index([str(word) for word in Status])),
+                "attempt": attempt,
+                "accepted_at": _utc(accepted_at),
+                "finished_at": _utc(finished_at),
+                # S3 dates objects by the whole second, so a quick answer can seem to come before its question.
+                "latency": np.maximum(finished_at - accepted_at, 0),
+                "error": np.array(errors, dtype=object),
+                "input_location": [str(layout.input_location(request, suffix)) for request in requests.tolist()],
+                **columns,
+            },
+            index=self._batch.frame.index[requests],
+        )
+
+    def _undecodable(self) -> IntArray:
+        with self._lock:
+            completed = self._ledger.where(Status.COMPLETED)
+        told = np.array(sorted(self._answers.messages), dtype=np.int64)
+        return np.intersect1d(completed, told)
+
+
+class Both(Generic[Item]):
+    """What can be gone through with ``for`` and with ``async for``, from the start each time."""
+
+    def __init__(self, items: Callable[[], Iterator[Item]], items_async: Callable[[], AsyncIterator[Item]]) -> None:
+        self._items = items
+        self._items_async = items_async
+
+    def __iter__(self) -> Iterator[Item]:
+        return self._items()
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self._items_async()
+
+
+def _run_alone(lock: threading.Lock, work: Coroutine[Any, Any, None]) -> None:
+    """Two threads that ask for the same outputs at once fetch them once."""
+    with lock:
+        background.run(work)
+
+
+def _is_past(moment: float | None) -> bool:
+    return moment is not None and time.monotonic() >= moment
+
+
+def _utc(times: FloatArray) -> pd.DatetimeIndex:
+    return pd.DatetimeIndex(pd.to_datetime(times, unit="s", utc=True)).round("ms")

@@ -1,0 +1,128 @@
+"""Finding out which requests have an answer, by looking into S3; there is nobody to ask.
+
+Where the returned locations carry the job's own marks, one LIST tells of a thousand requests. Where they lie among
+other people's objects (an SDK without ``S3OutputPathExtension`` and ``Filename``, or a service that names failures
+its own way), listing would cost more with every object ever written there, so the few requests that have waited
+longest are looked at one by one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from sm_async_nb.aws.storage import Storage
+from sm_async_nb.core.ledger import Fact
+from sm_async_nb.core.locations import JobLayout, S3Location, parse_s3_uri
+
+_LISTS_AT_A_TIME = 16
+_PROBES_A_LOOK = 32
+
+# A failure that cannot be listed is looked for only when its request has waited this long. Seconds.
+_PATIENCE = 30.0
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A request's answer was found: an output or a failure, and when it was written."""
+
+    fact: Fact
+    request: int
+    at: float
+
+
+@dataclass
+class Look:
+    """What one look found, and how many calls it took."""
+
+    answers: list[Answer] = field(default_factory=list)
+    calls: int = 0
+
+
+class Tracker:
+    """The locations of the requests in flight, and how to see whether something lies there."""
+
+    def __init__(self, storage: Storage, layout: JobLayout) -> None:
+        self._storage = storage
+        self._layout = layout
+        # By what an object there would mean and by private prefix: the rest of each key, and whose it is.
+        self._listed: dict[tuple[Fact, S3Location], dict[str, int]] = {}
+        self._probed: dict[int, dict[Fact, S3Location]] = {}
+        self._accepted_at: dict[int, float] = {}
+
+    def __len__(self) -> int:
+        return len(self._accepted_at)
+
+    def follow(self, request: int, output_location: str, failure_location: str, accepted_at: float) -> None:
+        """Begin to watch where the service says it will put the answer to ``request``."""
+        self._accepted_at[request] = accepted_at
+        for fact, location in _places(output_location, failure_location):
+            prefix = self._layout.watched_prefix(location)
+            if prefix is None:
+                self._probed.setdefault(request, {})[fact] = location
+            else:
+                self._listed.setdefault((fact, prefix), {})[_rest(location, prefix)] = request
+
+    def leave(self, request: int, output_location: str, failure_location: str) -> None:
+        """Watch ``request`` no longer."""
+        self._accepted_at.pop(request, None)
+        self._probed.pop(request, None)
+        for fact, location in _places(output_location, failure_location):
+            prefix = self._layout.watched_prefix(location)
+            watched = self._listed.get((fact, prefix)) if prefix else None
+            if prefix and watched:
+                watched.pop(_rest(location, prefix), None)
+                if not watched:
+                    del self._listed[fact, prefix]
+
+    async def look(self, now: float) -> Look:
+        """Look once at every place where an answer may have appeared."""
+        look = Look()
+        gate = asyncio.Semaphore(_LISTS_AT_A_TIME)
+        lists = [self._list(fact, prefix, dict(rest), look, gate) for (fact, prefix), rest in self._listed.items()]
+        probes = [self._probe(request, fact, location, look) for request, fact, location in self._worth_a_probe(now)]
+        await asyncio.gather(*lists, *probes)
+        return look
+
+    async def _list(
+        self, fact: Fact, prefix: S3Location, watched: dict[str, int], look: Look, gate: asyncio.Semaphore
+    ) -> None:
+        # What lies before the oldest key that is waited for, and behind the newest, was seen or is not ours.
+        first, last = prefix.key + min(watched), prefix.key + max(watched)
+        async with gate:
+            async for page in self._storage.list(prefix, start_after=first[:-1]):
+                look.calls += 1
+                for stored in page:
+                    request = watched.get(_rest(stored.location, prefix))
+                    if request is not None:
+                        look.answers.append(Answer(fact, request, stored.modified_at))
+                if page and page[-1].location.key >= last:
+                    return
+
+    def _worth_a_probe(self, now: float) -> list[tuple[int, Fact, S3Location]]:
+        chosen: list[tuple[int, Fact, S3Location]] = []
+        for request, places in self._probed.items():
+            # The failure of a request whose output is listed comes rarely; a long wait is the first sign of it.
+            if Fact.OUTPUT_FOUND in places or now - self._accepted_at[request] > _PATIENCE:
+                chosen += [(request, fact, location) for fact, location in places.items()]
+            if len(chosen) >= _PROBES_A_LOOK:
+                break
+        return chosen
+
+    async def _probe(self, request: int, fact: Fact, location: S3Location, look: Look) -> None:
+        look.calls += 1
+        stored = await self._storage.head(location)
+        if stored is not None:
+            look.answers.append(Answer(fact, request, stored.modified_at))
+
+
+def _places(output_location: str, failure_location: str) -> Iterator[tuple[Fact, S3Location]]:
+    if output_location:
+        yield Fact.OUTPUT_FOUND, parse_s3_uri(output_location)
+    if failure_location:
+        yield Fact.FAILURE_FOUND, parse_s3_uri(failure_location)
+
+
+def _rest(location: S3Location, prefix: S3Location) -> str:
+    return location.key[len(prefix.key) :]

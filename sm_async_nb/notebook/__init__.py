@@ -1,0 +1,1 @@
+"""The faces: they read snapshots and call Job's methods, hold no state and decide nothing."""
