@@ -16,7 +16,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from datetime import UTC, datetime
 from itertools import count
-from typing import Any, TypeVar
+from typing import Any, Self, TypeVar
 
 from sm_async_nb.aws.runtime import Accepted
 from sm_async_nb.aws.storage import StoredObject
@@ -72,7 +72,7 @@ class ManualClock:
             return runner.run(work)
 
 
-class _LeapingSelector(selectors.DefaultSelector):  # type: ignore[misc, valid-type]
+class _LeapingSelector(selectors.DefaultSelector):
     """Instead of waiting until a timer is due, moves the clock there."""
 
     def __init__(self, clock: ManualClock) -> None:
@@ -194,7 +194,7 @@ class MemoryEndpoint:
         )
         self._work: asyncio.Task[None] | None = None
 
-    async def __aenter__(self) -> MemoryEndpoint:
+    async def __aenter__(self) -> Self:
         self._work = asyncio.get_running_loop().create_task(self.endpoint.run())
         return self
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any
+from typing import Any, Self
 
 import boto3
+from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
 
@@ -49,15 +50,17 @@ def botocore_session(session: boto3.Session) -> Any:
     return session._session  # noqa: SLF001
 
 
-class _BorrowedCredentials:
-    """The credentials of a boto3 session in aiobotocore's shape: provider and credentials in one."""
+class _BorrowedCredentials(AioCredentials):  # type: ignore[misc]
+    """The credentials of a boto3 session in aiobotocore's shape: provider and credentials in one.
+
+    Requests are signed with what :meth:`get_frozen_credentials` gives; the keys of the base class stay empty.
+    """
 
     def __init__(self, session: boto3.Session) -> None:
+        super().__init__("", "", method="borrowed")
         self._session = session
-        # Read by the signers of some services; plain credentials have it too.
-        self.method = "borrowed"
 
-    async def load_credentials(self) -> _BorrowedCredentials | None:
+    async def load_credentials(self) -> Self | None:
         return self if await asyncio.to_thread(self._session.get_credentials) else None
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
