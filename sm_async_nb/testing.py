@@ -109,7 +109,7 @@ class MemoryStorage:
     def __init__(self, now: Callable[[], float]) -> None:
         self.objects: dict[S3Location, tuple[bytes, str | None, float]] = {}
         self.calls: Counter[str] = Counter()
-        self.intercept: Callable[[str, S3Location], None] = lambda verb, location: None
+        self.intercept: Callable[[str, S3Location], None] = lambda _verb, _location: None
         self._now = now
 
     async def put(
@@ -182,7 +182,7 @@ class MemoryEndpoint:
     ) -> None:
         numbers = count()
         self.calls = 0
-        self.intercept: Callable[[Mapping[str, Any]], None] = lambda fields: None
+        self.intercept: Callable[[Mapping[str, Any]], None] = lambda _fields: None
         self.endpoint = AsyncEndpoint(
             config or _DEFAULT_CONFIG,
             handler,

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Any
 
-import boto3
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 
+from sm_async_nb.aws.session import Session
 from sm_async_nb.core.locations import S3Location, parse_s3_uri
 from sm_async_nb.errors import (
     EndpointNotAsynchronousError,
@@ -42,7 +42,7 @@ class Endpoint:
     error_topic: str | None = None
 
 
-def describe_endpoint(session: boto3.Session, endpoint_name: str) -> Endpoint:
+def describe_endpoint(session: Session, endpoint_name: str) -> Endpoint:
     """Look an endpoint up and make sure that it takes asynchronous requests.
 
     Raises

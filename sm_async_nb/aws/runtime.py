@@ -11,11 +11,10 @@ from functools import partial
 from http import HTTPStatus
 from typing import Any, Protocol
 
-import boto3
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
 
-from sm_async_nb.aws.session import known_fields
+from sm_async_nb.aws.session import Session, known_fields
 from sm_async_nb.errors import EndpointNotFoundError, InvocationRefusedError, RequestError, ServiceTroubleError
 
 _THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
@@ -52,7 +51,7 @@ class Runtime(Protocol):
 
 
 @asynccontextmanager
-async def open_runtime(session: boto3.Session, *, concurrency: int = 64) -> AsyncIterator[BotoRuntime]:
+async def open_runtime(session: Session, *, concurrency: int = 64) -> AsyncIterator[BotoRuntime]:
     """The runtime over boto3, in ``concurrency`` threads that end with the block."""
     config = Config(max_pool_connections=concurrency, retries={"mode": "standard", "total_max_attempts": 1})
     client = await asyncio.to_thread(partial(session.client, "sagemaker-runtime", config=config))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Any, Self
+from weakref import WeakKeyDictionary
 
 import boto3
 from aiobotocore.credentials import AioCredentials
@@ -13,23 +14,44 @@ from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
 from sm_async_nb.core.request import Field, read_fields
 from sm_async_nb.errors import RequestError
 
+# The rest of the package names the type and never imports boto3 itself.
+Session = boto3.Session
 
-def known_fields(session: boto3.Session) -> dict[str, Field]:
+
+def known_fields(session: Session) -> dict[str, Field]:
     """The fields of InvokeEndpointAsync as the SDK of this session knows them."""
     loader = botocore_session(session).get_component("data_loader")
     return read_fields(loader.load_service_model("sagemaker-runtime", "service-2"))
 
 
-def check_region(session: boto3.Session) -> None:
-    """Refuse a session without a region, before botocore does so in its own words and in the middle of things."""
+def checked_session(session: Session | None) -> Session:
+    """The session given, or a default one, which must know its region.
+
+    Raises
+    ------
+    RequestError
+        If it does not; botocore would say so in its own words and in the middle of things.
+    """
+    session = session or Session()
     if session.region_name is None:
         raise RequestError(
             "No AWS region is configured. Set AWS_DEFAULT_REGION, or pass session=boto3.Session(region_name=...)."
             " Nothing was sent."
         )
+    return session
 
 
-def aio_session(session: boto3.Session) -> AioSession:
+_aio_sessions: WeakKeyDictionary[Session, AioSession] = WeakKeyDictionary()
+
+
+def aio_session(session: Session) -> AioSession:
+    """The aiobotocore session of a boto3 session, made once: reading the SDK's models is most of a client's cost."""
+    if session not in _aio_sessions:
+        _aio_sessions[session] = _new_aio_session(session)
+    return _aio_sessions[session]
+
+
+def _new_aio_session(session: Session) -> AioSession:
     """An aiobotocore session that is configured as ``session`` is and borrows its credentials.
 
     Region, profile, endpoint URLs, CA bundle and whatever else was set on the session are looked up as botocore does
@@ -41,30 +63,30 @@ def aio_session(session: boto3.Session) -> AioSession:
         aio.set_config_variable(name, value)
     if source.get_default_client_config() is not None:
         aio.set_default_client_config(source.get_default_client_config())
-    aio.register_component("credential_provider", _BorrowedCredentials(session))
+    aio.register_component("credential_provider", _BorrowedCredentials(source))
     return aio
 
 
-def botocore_session(session: boto3.Session) -> Any:
+def botocore_session(session: Session) -> Any:
     """The botocore session inside a boto3 one, which boto3 offers no public way to."""
     return session._session  # noqa: SLF001
 
 
 class _BorrowedCredentials(AioCredentials):  # type: ignore[misc]
-    """The credentials of a boto3 session in aiobotocore's shape: provider and credentials in one.
+    """The credentials of a botocore session in aiobotocore's shape: provider and credentials in one.
 
     Requests are signed with what :meth:`get_frozen_credentials` gives; the keys of the base class stay empty.
     """
 
-    def __init__(self, session: boto3.Session) -> None:
+    def __init__(self, source: Any) -> None:
         super().__init__("", "", method="borrowed")
-        self._session = session
+        self._source = source
 
     async def load_credentials(self) -> Self | None:
-        return self if await asyncio.to_thread(self._session.get_credentials) else None
+        return self if await asyncio.to_thread(self._source.get_credentials) else None
 
     async def get_frozen_credentials(self) -> ReadOnlyCredentials:
-        credentials: Any = self._session.get_credentials()
+        credentials: Any = self._source.get_credentials()
         if isinstance(credentials, RefreshableCredentials) and credentials.refresh_needed():
             return await asyncio.to_thread(credentials.get_frozen_credentials)
         return credentials.get_frozen_credentials()

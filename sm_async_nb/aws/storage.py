@@ -13,11 +13,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-import boto3
 import s3fs
 from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
-from sm_async_nb.aws.session import aio_session
+from sm_async_nb.aws.session import Session, aio_session
 from sm_async_nb.core.locations import S3Location
 from sm_async_nb.errors import RequestError, ServiceTroubleError, StorageAccessError
 
@@ -57,7 +56,7 @@ class Storage(Protocol):
 
 
 @asynccontextmanager
-async def open_storage(session: boto3.Session, *, concurrency: int = 64) -> AsyncIterator[S3fsStorage]:
+async def open_storage(session: Session, *, concurrency: int = 64) -> AsyncIterator[S3fsStorage]:
     """S3 as this session sees it, for use on the running event loop."""
     filesystem = s3fs.S3FileSystem(
         asynchronous=True,

@@ -81,7 +81,7 @@ class Batch:
         known_fields: Mapping[str, Field],
     ) -> None:
         self.frame = frame
-        self.columns = list(frame.columns) if columns is None else check_columns(frame, columns)
+        self.columns = check_columns(frame, frame.columns.tolist() if columns is None else columns)
         self.fields = fields
         self.known_fields = known_fields
         _check_fields(fields, known_fields)
@@ -175,6 +175,8 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Hashable]) -> list[Hash
     ColumnNotFoundError
         With the nearest name that the frame has.
     """
+    if not len(columns):
+        raise RequestError("There is no column, so there is nothing to make a payload of. Nothing was sent.")
     for column in columns:
         if column not in frame.columns:
             raise ColumnNotFoundError(f"The frame has no column {column!r}.{_nearest(column, frame)} Nothing was sent.")

@@ -41,7 +41,9 @@ def codec_for(content_type: str) -> Codec:
     codec = _CODECS.get(mime_type(content_type))
     if codec is None:
         known = ", ".join(_CODECS)
-        raise RequestError(f"Rows cannot be written as content_type {content_type!r}; the types known are {known}.")
+        raise RequestError(
+            f"Rows cannot be written as content_type {content_type!r}; the types known are {known}. Nothing was sent."
+        )
     return codec
 
 
@@ -112,8 +114,15 @@ def _plain_column(column: pd.Series) -> Sequence[Any]:
     return values.tolist()
 
 
+_JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
+
+
 def _json(record: dict[str, Any]) -> bytes:
-    return orjson.dumps(record, default=_json_default, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS)
+    try:
+        return orjson.dumps(record, default=_json_default, option=_JSON_OPTIONS)
+    except TypeError as error:
+        # orjson hides what `_json_default` said behind a sentence of its own.
+        raise error.__cause__ or error from None
 
 
 def _json_default(value: Any) -> Any:

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from sm_async_nb.core.columns import BoolArray, IntArray
 from sm_async_nb.core.ledger import Ledger, Status
+from sm_async_nb.errors import RequestError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +32,11 @@ class Limits:
     concurrency: int = 64
     max_unrecorded: int = 256
     max_in_flight: int = 100_000
+
+    def __post_init__(self) -> None:
+        for name, value in vars(self).items():
+            if not isinstance(value, int) or value < 1:
+                raise RequestError(f"{name} must be a whole number of at least 1, got {value!r}. Nothing was sent.")
 
 
 @dataclass(kw_only=True)

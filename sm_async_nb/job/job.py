@@ -11,12 +11,12 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Itera
 from concurrent.futures import Future
 from typing import Any, Generic, TypeVar
 
-import boto3
 import numpy as np
 import pandas as pd
 
 from sm_async_nb.aws.endpoint import Endpoint
 from sm_async_nb.aws.runtime import open_runtime
+from sm_async_nb.aws.session import Session
 from sm_async_nb.aws.storage import open_storage
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.columns import FloatArray, IntArray
@@ -48,7 +48,7 @@ class Job:
         batch: Batch,
         layout: JobLayout,
         endpoint: Endpoint,
-        session: boto3.Session,
+        session: Session,
         limits: Limits,
         progress: Callable[[], contextlib.AbstractContextManager[ShowProgress]],
     ) -> None:

@@ -9,12 +9,11 @@ from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from importlib.metadata import version
 
-import boto3
 import orjson
 import pandas as pd
 
 from sm_async_nb.aws.endpoint import Endpoint, describe_endpoint
-from sm_async_nb.aws.session import check_region, known_fields
+from sm_async_nb.aws.session import Session, checked_session, known_fields
 from sm_async_nb.aws.storage import Storage, open_storage
 from sm_async_nb.core.batch import Batch, RequestFields
 from sm_async_nb.core.locations import JobLayout, S3Location, check_job_id, new_job_id, parse_s3_uri
@@ -35,7 +34,7 @@ def submit(
     columns: Sequence[Hashable] | None,
     fields: RequestFields,
     name: str | None,
-    session: boto3.Session | None,
+    session: Session | None,
     input_prefix: str | None,
     limits: Limits,
     progress: Callable[[], AbstractContextManager[ShowProgress]],
@@ -49,8 +48,7 @@ def submit(
     """
     _check_frame(frame)
     _check_name(name)
-    session = session or boto3.Session()
-    check_region(session)
+    session = checked_session(session)
     batch = Batch(snapshot(frame), columns=columns, fields=fields, known_fields=known_fields(session))
     batch.check()
     prefix = _given_prefix(input_prefix)
@@ -74,8 +72,6 @@ def _check_frame(frame: pd.DataFrame) -> None:
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise RequestError(f"The frame has two columns named {twice!r}; rename one. Nothing was sent.")
-    if not len(frame.columns):
-        raise RequestError("The frame has no columns, so there is nothing to make a payload of. Nothing was sent.")
 
 
 def _given_prefix(input_prefix: str | None) -> S3Location | None:
@@ -98,7 +94,7 @@ def _default_prefix(endpoint: Endpoint) -> S3Location:
     return S3Location(endpoint.s3_output_path.bucket, _DEFAULT_PREFIX)
 
 
-async def _create(session: boto3.Session, batch: Batch, layout: JobLayout, endpoint: Endpoint) -> None:
+async def _create(session: Session, batch: Batch, layout: JobLayout, endpoint: Endpoint) -> None:
     async with open_storage(session) as storage:
         await _check_output_paths(storage, endpoint)
         try:

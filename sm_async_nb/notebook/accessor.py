@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING
 import pandas as pd
 
 if TYPE_CHECKING:
-    import boto3
-
+    from sm_async_nb.aws.session import Session
     from sm_async_nb.job.job import Job
 
 
@@ -31,7 +30,7 @@ class SmAsyncAccessor:
         request_ttl_seconds: int | None = None,
         invocation_timeout_seconds: int | None = None,
         name: str | None = None,
-        session: boto3.Session | None = None,
+        session: Session | None = None,
         input_prefix: str | None = None,
         concurrency: int = 64,
         wait: bool = False,
