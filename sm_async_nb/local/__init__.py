@@ -1,0 +1,36 @@
+"""The local endpoint: a real asynchronous endpoint on loopback, for trying, testing and demonstrating.
+
+``LocalEndpoint(handler)`` speaks InvokeEndpointAsync on the wire and does what the service does with it: it answers
+202 before it has read the input, works a queue with a fixed number of slots, and writes outputs and failures to S3.
+S3 and the control plane are moto's server, on loopback too. Needs ``pip install 'sm-async-nb[local]'``.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from sm_async_nb.local.handler import Answer, ModelError
+    from sm_async_nb.local.naming import NamingRule
+    from sm_async_nb.local.server import LocalEndpoint
+
+__all__ = ["Answer", "LocalEndpoint", "ModelError", "NamingRule"]
+
+_HOMES = {
+    "Answer": "sm_async_nb.local.handler",
+    "LocalEndpoint": "sm_async_nb.local.server",
+    "ModelError": "sm_async_nb.local.handler",
+    "NamingRule": "sm_async_nb.local.naming",
+}
+
+
+def __getattr__(name: str) -> Any:
+    # Loaded on first use: moto, werkzeug and aiohttp take a second that most who import this package do not owe.
+    if name not in _HOMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -1,0 +1,90 @@
+"""What the control plane says of an endpoint: DescribeEndpoint, then DescribeEndpointConfig."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from botocore.exceptions import ClientError
+
+from sm_async_nb.local.endpoint import EndpointConfig
+from sm_async_nb.local.wire import (
+    endpoint_not_asynchronous,
+    endpoint_not_found,
+    endpoint_without_output_path,
+)
+
+# The service chooses an optimal value where the configuration has none, and does not say which.
+DEFAULT_MAX_CONCURRENT_INVOCATIONS = 4
+
+# How old an answer may be, so that an endpoint that was deleted or updated is noticed without a call per request.
+FRESH_SECONDS = 1.0
+
+
+class ControlPlane:
+    """Looks endpoints up by name, through an aiobotocore ``sagemaker`` client, at most about once a second each."""
+
+    def __init__(self, client: Any, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._client = client
+        self._monotonic = monotonic
+        self._known: dict[str, tuple[float, EndpointConfig]] = {}
+        self._looking = asyncio.Lock()
+
+    async def endpoint_config(self, endpoint_name: str) -> EndpointConfig:
+        """How the endpoint is configured.
+
+        Raises
+        ------
+        Refusal
+            If there is no such endpoint, or it is not asynchronous; neither is remembered.
+        """
+        config = self._fresh(endpoint_name)
+        if config is None:
+            # One call for all that ask at the same time.
+            async with self._looking:
+                config = self._fresh(endpoint_name) or await self._look_up(endpoint_name)
+        return config
+
+    def _fresh(self, endpoint_name: str) -> EndpointConfig | None:
+        looked_up_at, config = self._known.get(endpoint_name, (float("-inf"), None))
+        return config if self._monotonic() - looked_up_at <= FRESH_SECONDS else None
+
+    async def _look_up(self, endpoint_name: str) -> EndpointConfig:
+        try:
+            endpoint = await self._client.describe_endpoint(EndpointName=endpoint_name)
+        except ClientError as error:
+            if error.response["Error"]["Code"] != "ValidationException":
+                raise
+            raise endpoint_not_found(endpoint_name) from error
+        # moto's DescribeEndpoint leaves AsyncInferenceConfig out, the endpoint configuration has it.
+        name = endpoint["EndpointConfigName"]
+        described = await self._client.describe_endpoint_config(EndpointConfigName=name)
+        config = read_config(endpoint_name, described)
+        self._known[endpoint_name] = (self._monotonic(), config)
+        return config
+
+
+def read_config(endpoint_name: str, described: Mapping[str, Any]) -> EndpointConfig:
+    """DescribeEndpointConfig's answer as an :class:`EndpointConfig`.
+
+    Raises
+    ------
+    Refusal
+        If there is no AsyncInferenceConfig, or no S3OutputPath in it.
+    """
+    asynchronous = described.get("AsyncInferenceConfig")
+    if not asynchronous:
+        raise endpoint_not_asynchronous(endpoint_name)
+    output = asynchronous["OutputConfig"]
+    if not output.get("S3OutputPath"):
+        raise endpoint_without_output_path(endpoint_name)
+    limit = asynchronous.get("ClientConfig", {}).get("MaxConcurrentInvocationsPerInstance")
+    return EndpointConfig(
+        endpoint_name=endpoint_name,
+        s3_output_path=output["S3OutputPath"],
+        s3_failure_path=output.get("S3FailurePath"),
+        instances=sum(variant.get("InitialInstanceCount", 1) for variant in described["ProductionVariants"]),
+        max_concurrent_invocations_per_instance=limit or DEFAULT_MAX_CONCURRENT_INVOCATIONS,
+    )

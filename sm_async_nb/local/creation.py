@@ -1,0 +1,63 @@
+"""Buckets and endpoints, created by ordinary SDK calls, as anyone may create them against the local endpoint.
+
+``endpoint_url`` is always said: a variable that is left over from an earlier local endpoint would win otherwise.
+"""
+
+from __future__ import annotations
+
+from contextlib import closing
+from typing import Any
+
+import boto3
+from botocore.config import Config
+
+from sm_async_nb.local.endpoint import EndpointConfig
+from sm_async_nb.local.sdk_config import OWN_USER_AGENT
+from sm_async_nb.local.wire import ACCOUNT_ID
+
+# Names that the control plane asks for, and that mean nothing here.
+_ROLE_ARN = f"arn:aws:iam::{ACCOUNT_ID}:role/local-endpoint"
+_IMAGE = f"{ACCOUNT_ID}.dkr.ecr.us-east-1.amazonaws.com/local-endpoint:latest"
+_INSTANCE_TYPE = "ml.m5.large"
+
+# No proxy that the environment names may come between two loopback ports.
+_CLIENT_CONFIG = Config(user_agent_extra=OWN_USER_AGENT, proxies={})
+
+
+def create_bucket(session: boto3.Session, endpoint_url: str, bucket: str) -> None:
+    """Create the bucket in the session's region; one that is there already is left as it is."""
+    with closing(session.client("s3", endpoint_url=endpoint_url, config=_CLIENT_CONFIG)) as s3:
+        if bucket in {there["Name"] for there in s3.list_buckets()["Buckets"]}:
+            return
+        # us-east-1 is the one region that must not be named as a constraint.
+        elsewhere = {"LocationConstraint": session.region_name}
+        s3.create_bucket(
+            Bucket=bucket, **({} if session.region_name == "us-east-1" else {"CreateBucketConfiguration": elsewhere})
+        )
+
+
+def create_endpoint(
+    session: boto3.Session, endpoint_url: str, config: EndpointConfig, *, asynchronous: bool = True
+) -> None:
+    """CreateModel, CreateEndpointConfig and CreateEndpoint, all by the endpoint's name."""
+    name = config.endpoint_name
+    variant = {
+        "VariantName": "AllTraffic",
+        "ModelName": name,
+        "InstanceType": _INSTANCE_TYPE,
+        "InitialInstanceCount": config.instances,
+    }
+    more = {"AsyncInferenceConfig": async_inference_config(config)} if asynchronous else {}
+    with closing(session.client("sagemaker", endpoint_url=endpoint_url, config=_CLIENT_CONFIG)) as sagemaker:
+        sagemaker.create_model(ModelName=name, ExecutionRoleArn=_ROLE_ARN, PrimaryContainer={"Image": _IMAGE})
+        sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **more)
+        sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+
+
+def async_inference_config(config: EndpointConfig) -> dict[str, Any]:
+    """The AsyncInferenceConfig of CreateEndpointConfig that says the same."""
+    output = {"S3OutputPath": config.s3_output_path}
+    if config.s3_failure_path is not None:
+        output["S3FailurePath"] = config.s3_failure_path
+    limit = config.max_concurrent_invocations_per_instance
+    return {"OutputConfig": output, "ClientConfig": {"MaxConcurrentInvocationsPerInstance": limit}}

@@ -1,0 +1,145 @@
+"""The model behind the local endpoint: a plain callable, and what it may answer.
+
+A handler is ``(body, content_type, accept) -> bytes | str | Answer``, synchronous or not::
+
+    def double(body, content_type, accept):
+        return str(2 * float(body))
+
+It stands for the container: what it answers becomes the output object byte for byte, and what goes wrong in it
+becomes the failure object, in the shape in which AWS's model servers tell errors.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import json
+import threading
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import TypeAlias
+
+DEFAULT_CONTENT_TYPE = "application/json"
+THREAD_NAME = "sm-async-local-handler"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """An answer of the model, as its container would send it: status, content type, body. 2xx is a success."""
+
+    body: bytes
+    content_type: str = DEFAULT_CONTENT_TYPE
+    status: int = field(default=200, kw_only=True)
+
+    @property
+    def succeeded(self) -> bool:
+        return 200 <= self.status <= 299  # noqa: PLR2004 - HTTP's own numbers
+
+
+Returned: TypeAlias = bytes | str | Answer
+Handler: TypeAlias = Callable[[bytes, str | None, str | None], Returned | Awaitable[Returned]]
+
+
+class ModelError(Exception):
+    """Raised by a handler to answer with an error of its own choice.
+
+    The failure object is ``body`` as it is, or without one ``{"code": status, "type": "ModelError", "message": ...}``.
+    It is not part of ``sm_async_nb.errors``: a handler raises it, this package does not.
+    """
+
+    def __init__(self, message: str, *, status: int = 400, body: bytes | str | None = None) -> None:
+        super().__init__(message)
+        if not 400 <= status <= 599:  # noqa: PLR2004 - HTTP's own numbers
+            raise ValueError(f"An error's status is 400 to 599, got {status}.")
+        self.status = status
+        self.body = body
+
+
+async def answer_of(
+    handler: Handler, body: bytes, content_type: str | None, accept: str | None, *, in_thread: bool = True
+) -> Answer:
+    """Ask the handler; whatever it raises is an answer too, as it is for a container.
+
+    A synchronous handler runs on a thread of its own unless ``in_thread`` is false. A thread cannot be stopped: when
+    this coroutine is cancelled, the handler runs on and its answer is dropped.
+    """
+
+    def ask() -> Answer | Awaitable[Returned]:
+        try:
+            returned = handler(body, content_type, accept)
+            return returned if inspect.isawaitable(returned) else as_answer(returned, accept)
+        except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may fail in any way, and exit() is one
+            return error_answer(error)
+
+    reply = await _on_a_thread(ask) if in_thread and not is_asynchronous(handler) else ask()
+    return reply if isinstance(reply, Answer) else await _awaited(reply, accept)
+
+
+def is_asynchronous(handler: Handler) -> bool:
+    """Whether calling the handler gives a coroutine; a callable object is judged by its ``__call__``."""
+    return inspect.iscoroutinefunction(handler) or inspect.iscoroutinefunction(type(handler).__call__)
+
+
+def as_answer(returned: object, accept: str | None) -> Answer:
+    """What a handler returned, as an :class:`Answer`; bare bytes or text have the content type that was asked for.
+
+    Raises
+    ------
+    TypeError
+        If it is none of bytes, str and Answer.
+    """
+    if isinstance(returned, Answer):
+        return returned
+    if isinstance(returned, (bytes, str)):
+        return Answer(_as_bytes(returned), default_content_type(accept))
+    raise TypeError(f"A handler returns bytes, str or Answer, got {type(returned).__name__}.")
+
+
+def default_content_type(accept: str | None) -> str:
+    """The accept, when it names one type, else ``application/json``."""
+    return accept if accept and "*" not in accept and "," not in accept else DEFAULT_CONTENT_TYPE
+
+
+def error_answer(error: BaseException) -> Answer:
+    """What a container answers when its model raises: the shape of MMS and TorchServe, status 500."""
+    status = error.status if isinstance(error, ModelError) else 500
+    if isinstance(error, ModelError) and error.body is not None:
+        return Answer(_as_bytes(error.body), status=status)
+    told = {"code": status, "type": type(error).__name__, "message": str(error)}
+    return Answer(json.dumps(told, separators=(",", ":")).encode(), status=status)
+
+
+async def _awaited(coming: Awaitable[Returned], accept: str | None) -> Answer:
+    try:
+        return as_answer(await coming, accept)
+    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+        return error_answer(error)
+
+
+async def _on_a_thread(ask: Callable[[], Answer | Awaitable[Returned]]) -> Answer | Awaitable[Returned]:
+    # Not the loop's executor: it has few threads, a handler that hangs would keep one for good, and the interpreter
+    # waits for them when it exits. A daemon thread per call costs some 50 microseconds and none of that.
+    loop = asyncio.get_running_loop()
+    reply: asyncio.Future[Answer | Awaitable[Returned]] = loop.create_future()
+
+    def deliver(answer: Answer | Awaitable[Returned]) -> None:
+        if not reply.done():
+            reply.set_result(answer)
+
+    def work() -> None:
+        answer = ask()
+        # The loop is closed when the endpoint was; nobody waits for this answer then.
+        with contextlib.suppress(RuntimeError):
+            loop.call_soon_threadsafe(deliver, answer)
+
+    thread = threading.Thread(target=work, name=THREAD_NAME, daemon=True)
+    thread.start()
+    answer = await reply
+    # It has nothing left to do, and an endpoint that is idle has no threads.
+    thread.join()
+    return answer
+
+
+def _as_bytes(text: bytes | str) -> bytes:
+    return text.encode() if isinstance(text, str) else text

@@ -1,0 +1,168 @@
+"""S3 and the control plane: moto's server, in this process, on a thread and a loopback port of its own.
+
+moto keeps its state once per process, whatever the number of its servers. So two substrates that are alive at the
+same time show the same buckets and endpoints, and a substrate that starts alone starts with none.
+
+werkzeug's own request handler closes the connection after every answer, and waits 10 ms before it does. Clients of
+S3 keep connections alive, hence a request handler of our own around moto's application.
+"""
+
+from __future__ import annotations
+
+import io
+import socket
+import threading
+from collections.abc import Callable, Iterable
+from contextlib import suppress
+from http import HTTPStatus
+from typing import Any, ClassVar
+
+from moto.moto_server import werkzeug_app
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.test import Client, run_wsgi_app
+
+from sm_async_nb.local.operations import operation_of
+
+LOOPBACK = "127.0.0.1"
+
+# How often the accepting thread looks whether it should end; close() waits this long at most for it.
+_POLL_SECONDS = 0.05
+
+_BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
+
+# A newer moto has a handler that keeps underscores in the names of S3 metadata.
+_MotoRequestHandler: Any = getattr(werkzeug_app, "MotoRequestHandler", WSGIRequestHandler)
+
+_Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
+
+
+class Substrate:
+    """moto's server between :meth:`start` and :meth:`close`.
+
+    ``record`` is told the operation of every call, but for those whose User-Agent contains ``own_user_agent``.
+    """
+
+    _alive: ClassVar[int] = 0
+    _lock: ClassVar[threading.Lock] = threading.Lock()
+
+    def __init__(self, *, record: Callable[[str], None], own_user_agent: str) -> None:
+        self._application = _Dispatcher(werkzeug_app.create_backend_app)
+        self._server = _Server(LOOPBACK, 0, _recorded(self._application, record, own_user_agent), _RequestHandler)
+        self._thread = threading.Thread(target=self._serve, name="sm-async-local-moto", daemon=True)
+
+    @property
+    def url(self) -> str:
+        """Where S3 and the control plane are, as ``http://127.0.0.1:<port>``."""
+        return f"http://{LOOPBACK}:{self._server.port}"
+
+    def start(self) -> None:
+        """Serve. All of moto's state is emptied first, unless another substrate of this process is using it."""
+        with self._lock:
+            if not Substrate._alive:
+                Client(self._application).post("/moto-api/reset")
+            Substrate._alive += 1
+        self._thread.start()
+
+    def close(self) -> None:
+        """Stop serving; no thread and no socket of this server is left."""
+        if not self._thread.is_alive():
+            self._server.server_close()
+            return
+        self._server.shutdown()
+        self._thread.join()
+        self._server.end_connections()
+        with self._lock:
+            Substrate._alive -= 1
+
+    def _serve(self) -> None:
+        self._server.serve_forever(poll_interval=_POLL_SECONDS)
+
+
+class _Dispatcher(werkzeug_app.DomainDispatcherApplication):
+    """moto's application, which remembers what a host means: moto lists its own folder to find out, each time."""
+
+    def __init__(self, create_app: Any) -> None:
+        super().__init__(create_app)
+        self._backends: dict[str | None, Any] = {}
+
+    def get_backend_for_host(self, host: str | None) -> Any:
+        if host not in self._backends:
+            self._backends[host] = super().get_backend_for_host(host)
+        return self._backends[host]
+
+
+class _Server(ThreadedWSGIServer):
+    """A thread per connection, as werkzeug has it, and a way to end them all."""
+
+    def __init__(self, *arguments: Any) -> None:
+        self._connections: dict[threading.Thread, socket.socket] = {}
+        super().__init__(*arguments)
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        # Noted before the thread runs, on the accepting thread: once that has ended, no connection is missing here.
+        thread = threading.Thread(
+            target=self._serve_connection, args=(request, client_address), name="sm-async-local-s3", daemon=True
+        )
+        self._connections[thread] = request
+        thread.start()
+
+    def end_connections(self) -> None:
+        """Hang up on clients that keep their connection, since its thread waits for their next request."""
+        for thread, connection in list(self._connections.items()):
+            with suppress(OSError):
+                connection.shutdown(socket.SHUT_RDWR)
+            thread.join()
+
+    def _serve_connection(self, request: Any, client_address: Any) -> None:
+        try:
+            self.process_request_thread(request, client_address)
+        finally:
+            del self._connections[threading.current_thread()]
+
+
+class _RequestHandler(_MotoRequestHandler):  # type: ignore[misc]
+    """Answers one request after the other on a connection: the body is read whole, the answer has a length."""
+
+    protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
+
+    def run_wsgi(self) -> None:
+        environ = self.make_environ()
+        environ["wsgi.input"] = io.BytesIO(self._request_body(environ))
+        content, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
+        self._answer(int(status.split()[0]), headers, b"".join(content))
+
+    def handle_expect_100(self) -> bool:
+        going_on = super().handle_expect_100()
+        self.wfile.flush()
+        return bool(going_on)
+
+    def log(self, *_: Any) -> None:
+        """Say nothing: a notebook's output is no place for an access log."""
+
+    def _request_body(self, environ: dict[str, Any]) -> bytes:
+        # werkzeug has put a reader that knows the chunks there already, if the body comes in chunks.
+        if environ.get("wsgi.input_terminated"):
+            return bytes(environ["wsgi.input"].read())
+        return bytes(self.rfile.read(int(environ.get("CONTENT_LENGTH") or 0)))
+
+    def _answer(self, status: int, headers: Any, body: bytes) -> None:
+        # Not send_response(): moto has set Server and Date already, and aiohttp refuses a header that is there twice.
+        self.send_response_only(status)
+        for name, value in headers.items():
+            self.send_header(name, value)
+        if "Content-Length" not in headers and status not in _BODILESS:
+            self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+
+def _recorded(application: _Application, record: Callable[[str], None], own_user_agent: str) -> _Application:
+    def recording(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if own_user_agent not in environ.get("HTTP_USER_AGENT", ""):
+            record(operation_of(environ))
+        return application(environ, start_response)
+
+    return recording

@@ -1,0 +1,99 @@
+"""What a handler may return and raise, and what becomes of it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import threading
+
+import pytest
+
+from sm_async_nb.local import Answer, ModelError
+from sm_async_nb.local.handler import answer_of
+
+
+def ask(handler, *, accept=None, in_thread=False):
+    return asyncio.run(answer_of(handler, b"in", "text/csv", accept, in_thread=in_thread))
+
+
+def raising(error):
+    def handler(body, content_type, accept):
+        raise error
+
+    return handler
+
+
+@pytest.mark.parametrize(
+    ("returned", "accept", "expected"),
+    [
+        (b"\x00\xff", None, Answer(b"\x00\xff", "application/json")),
+        ("é", "text/plain", Answer("é".encode(), "text/plain")),
+        (b"1", "*/*", Answer(b"1", "application/json")),
+        (b"1", "text/csv, application/json", Answer(b"1", "application/json")),
+        (Answer(b"1", "text/csv", status=201), "text/plain", Answer(b"1", "text/csv", status=201)),
+    ],
+)
+def test_an_answer_is_what_was_returned_in_the_type_that_was_accepted(returned, accept, expected):
+    """Bare bytes and text take the accept as their content type, if it names one."""
+    assert expected == ask(lambda *_: returned, accept=accept)
+
+
+def test_an_exception_is_a_500_as_model_servers_tell_it():
+    """The failure object of a model that raises has code, type and message."""
+    answer = ask(raising(KeyError("plan")))
+
+    assert (500, "application/json") == (answer.status, answer.content_type)
+    assert {"code": 500, "type": "KeyError", "message": "'plan'"} == json.loads(answer.body)
+
+
+@pytest.mark.parametrize(
+    ("error", "status", "body"),
+    [
+        (ModelError("no plan"), 400, b'{"code":400,"type":"ModelError","message":"no plan"}'),
+        (ModelError("later", status=503), 503, b'{"code":503,"type":"ModelError","message":"later"}'),
+        (ModelError("x", body="plain words"), 400, b"plain words"),
+    ],
+)
+def test_a_handler_chooses_its_error(error, status, body):
+    """ModelError carries the status, and the body if the shape matters."""
+    answer = ask(raising(error))
+
+    assert (status, body) == (answer.status, answer.body)
+
+
+def test_an_error_with_a_status_of_success_is_refused():
+    """It would be written as an output."""
+    with pytest.raises(ValueError, match="400 to 599"):
+        ModelError("fine", status=200)
+
+
+def test_a_handler_that_exits_is_a_model_that_failed():
+    """exit() in an inference script ends the container, not the endpoint."""
+    assert 500 == ask(lambda *_: sys.exit(3), in_thread=True).status
+
+
+def test_a_handler_that_returns_something_else_is_told_what_may_be_returned():
+    """The failure object says it; there is no other place where the author would see it."""
+    answer = ask(lambda *_: {"score": 1})
+
+    assert "A handler returns bytes, str or Answer, got dict." == json.loads(answer.body)["message"]
+
+
+def test_an_asynchronous_handler_runs_on_the_loop():
+    """async functions, and objects whose call is one."""
+
+    class Model:
+        async def __call__(self, body, content_type, accept):
+            return threading.current_thread().name
+
+    assert b"MainThread" == ask(Model(), in_thread=True).body
+
+
+def test_a_synchronous_handler_has_a_thread_of_its_own_that_ends_with_it():
+    """It may block without stopping the others."""
+    before = threading.active_count()
+    answer = ask(lambda *_: threading.current_thread().name, in_thread=True)
+
+    assert b"sm-async-local-handler" == answer.body
+    assert before == threading.active_count()
