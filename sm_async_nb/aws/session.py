@@ -6,16 +6,16 @@ import asyncio
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
-import boto3
 from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
+from boto3 import Session
 from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
 
 from sm_async_nb.core.request import Field, read_fields
 from sm_async_nb.errors import RequestError
 
-# The rest of the package names the type and never imports boto3 itself.
-Session = boto3.Session
+# The rest of the package takes the type from here and never imports boto3 itself.
+__all__ = ["Session", "aio_session", "botocore_session", "checked_session", "known_fields"]
 
 
 def known_fields(session: Session) -> dict[str, Field]:

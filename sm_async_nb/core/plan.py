@@ -116,29 +116,35 @@ def first_look(now: float) -> float:
     return now + _SHORTEST_LOOK
 
 
-def next_look(now: float, pause: float, *, found: int, calls: int) -> float:
-    """When to look again, after a look that took ``calls`` LISTs and found ``found`` answers.
+def next_look(now: float, pause: float, *, found: int, lists: int, heads: int) -> float:
+    """When to look again, after a look that took so many LISTs and HEADs and found so many answers.
 
-    ``pause`` is how long was waited before it. Many answers a call shorten it, a few let it grow a little, none let
-    it grow to a quarter of a minute; and there are never more than about twenty calls a second.
+    ``pause`` is how long was waited before it. Many answers for their price shorten it, a few let it grow a little,
+    none let it grow to a quarter of a minute; and a look is never so soon that it costs more than twenty LISTs a
+    second would.
     """
-    if found >= _MANY_ANSWERS * calls:
+    if found and found >= _MANY_FOR_A_LIST * lists + _MANY_FOR_A_HEAD * heads:
         pause = pause / _STEP
     elif found:
         pause = min(pause * _SMALL_STEP, max(pause, _LONGEST_LOOK_WHILE_FOUND))
     else:
         pause = pause * _STEP
-    return now + max(min(max(pause, _SHORTEST_LOOK), _LONGEST_LOOK), calls * _SECONDS_PER_CALL)
+    cheapest = lists * _SECONDS_FOR_A_LIST + heads * _SECONDS_FOR_A_HEAD
+    return now + max(min(max(pause, _SHORTEST_LOOK), _LONGEST_LOOK), cheapest)
 
 
-# A look costs one LIST for each thousand requests in flight and one for the failures. Pauses in seconds.
+# Pauses in seconds.
 _SHORTEST_LOOK = 0.25
 _LONGEST_LOOK = 15.0
 _LONGEST_LOOK_WHILE_FOUND = 2.0
-_SECONDS_PER_CALL = 0.05
 _STEP = 1.5
 _SMALL_STEP = 1.1
-_MANY_ANSWERS = 50
+
+# S3 asks 12.5 times as much for a LIST, which can tell of a thousand answers, as for a HEAD, which tells of one.
+_SECONDS_FOR_A_LIST = 0.05
+_SECONDS_FOR_A_HEAD = 0.004
+_MANY_FOR_A_LIST = 50
+_MANY_FOR_A_HEAD = 0.4
 
 # A journal segment is a PUT, so facts wait for company this long while requests are still being sent. Seconds.
 _LONGEST_UNRECORDED = 0.5

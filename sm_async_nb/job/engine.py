@@ -223,7 +223,9 @@ class Engine:
                 self._learn(answer.fact, answer.request, answer.at)
                 self._leave(answer.request)
             pause = began - self._looked_at
-            self._underway.look_at = next_look(self._now(), pause, found=len(look.answers), calls=look.calls)
+            self._underway.look_at = next_look(
+                self._now(), pause, found=len(look.answers), lists=look.lists, heads=look.heads
+            )
             self._looked_at = self._now()
         finally:
             self._underway.looking = False

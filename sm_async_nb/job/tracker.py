@@ -17,7 +17,11 @@ from sm_async_nb.core.ledger import Fact
 from sm_async_nb.core.locations import JobLayout, S3Location, parse_s3_uri
 
 _LISTS_AT_A_TIME = 16
-_PROBES_A_LOOK = 32
+
+# Of the requests that cannot be listed, so many of the oldest are looked at each time, and as many of the others in
+# turn, so that a few that never get an answer cannot hide those behind them.
+_OLDEST_A_LOOK = 32
+_OTHERS_A_LOOK = 32
 
 # A failure that cannot be listed is looked for only when its request has waited this long. Seconds.
 _PATIENCE = 30.0
@@ -34,10 +38,11 @@ class Answer:
 
 @dataclass
 class Look:
-    """What one look found, and how many calls it took."""
+    """What one look found, and how many LISTs and HEADs it took."""
 
     answers: list[Answer] = field(default_factory=list)
-    calls: int = 0
+    lists: int = 0
+    heads: int = 0
 
 
 class Tracker:
@@ -50,6 +55,7 @@ class Tracker:
         self._listed: dict[tuple[Fact, S3Location], dict[str, int]] = {}
         self._probed: dict[int, dict[Fact, S3Location]] = {}
         self._accepted_at: dict[int, float] = {}
+        self._turn = 0
 
     def __len__(self) -> int:
         return len(self._accepted_at)
@@ -81,7 +87,7 @@ class Tracker:
         look = Look()
         gate = asyncio.Semaphore(_LISTS_AT_A_TIME)
         lists = [self._list(fact, prefix, dict(rest), look, gate) for (fact, prefix), rest in self._listed.items()]
-        probes = [self._probe(request, fact, location, look) for request, fact, location in self._worth_a_probe(now)]
+        probes = [self._probe(request, look) for request in self._worth_a_probe(now)]
         await asyncio.gather(*lists, *probes)
         return look
 
@@ -92,7 +98,7 @@ class Tracker:
         first, last = prefix.key + min(watched), prefix.key + max(watched)
         async with gate:
             async for page in self._storage.list(prefix, start_after=first[:-1]):
-                look.calls += 1
+                look.lists += 1
                 for stored in page:
                     request = watched.get(_rest(stored.location, prefix))
                     if request is not None:
@@ -100,21 +106,25 @@ class Tracker:
                 if page and page[-1].location.key >= last:
                     return
 
-    def _worth_a_probe(self, now: float) -> list[tuple[int, Fact, S3Location]]:
-        chosen: list[tuple[int, Fact, S3Location]] = []
-        for request, places in self._probed.items():
-            # The failure of a request whose output is listed comes rarely; a long wait is the first sign of it.
-            if Fact.OUTPUT_FOUND in places or now - self._accepted_at[request] > _PATIENCE:
-                chosen += [(request, fact, location) for fact, location in places.items()]
-            if len(chosen) >= _PROBES_A_LOOK:
-                break
-        return chosen
+    def _worth_a_probe(self, now: float) -> list[int]:
+        # The failure of a request whose output is listed comes rarely; a long wait is the first sign of it.
+        waiting = [
+            request
+            for request, places in self._probed.items()
+            if Fact.OUTPUT_FOUND in places or now - self._accepted_at[request] > _PATIENCE
+        ]
+        oldest, others = waiting[:_OLDEST_A_LOOK], waiting[_OLDEST_A_LOOK:]
+        start = self._turn % len(others) if others else 0
+        self._turn = start + _OTHERS_A_LOOK
+        return oldest + others[start : start + _OTHERS_A_LOOK]
 
-    async def _probe(self, request: int, fact: Fact, location: S3Location, look: Look) -> None:
-        look.calls += 1
-        stored = await self._storage.head(location)
-        if stored is not None:
-            look.answers.append(Answer(fact, request, stored.modified_at))
+    async def _probe(self, request: int, look: Look) -> None:
+        for fact, location in tuple(self._probed[request].items()):
+            look.heads += 1
+            stored = await self._storage.head(location)
+            if stored is not None:
+                look.answers.append(Answer(fact, request, stored.modified_at))
+                return
 
 
 def _places(output_location: str, failure_location: str) -> Iterator[tuple[Fact, S3Location]]:

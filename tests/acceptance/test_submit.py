@@ -93,7 +93,7 @@ def test_rows_that_the_model_refuses_are_failures_with_its_own_words(session):
     assert "1 failed" in repr(job)
 
 
-def test_table_has_a_line_for_each_row(session, local):
+def test_table_has_a_line_for_each_row(session, has_own_output_path):
     """Status, times and locations by index label; locations are those the service gave."""
     frame = pd.DataFrame({"x": [1, 2]}, index=["a", "b"])
 
@@ -105,7 +105,8 @@ def test_table_has_a_line_for_each_row(session, local):
     assert (table["latency"] >= 0).all()
     assert table["error"].isna().all()
     assert table["input_location"]["b"].endswith("/table-test/shards/00000/inputs/00000001.json")
-    assert table["output_location"]["b"].startswith("s3://sm-async-local/async-output/table-test/00000/00000/")
+    own = "table-test/00000/00000/" if has_own_output_path else ""
+    assert table["output_location"]["b"].startswith(f"s3://sm-async-local/async-output/{own}")
     assert table["failure_location"]["b"].startswith("s3://sm-async-local/async-failures/")
     assert table["inference_id"].is_unique
     assert table["request_id"].is_unique
@@ -159,8 +160,8 @@ def test_unmodified_environment_variables_are_enough(local, monkeypatch):
     assert [42] == list(job.wait().results()["y"])
 
 
-def test_calls_on_the_wire_are_as_few_as_they_can_be(session, local):
-    """One PUT, one invocation and one GET a row, no HEAD, and LISTs that do not grow with the rows."""
+def test_calls_on_the_wire_are_as_few_as_they_can_be(session, local, has_own_output_path):
+    """One PUT, one invocation and one GET a row; no HEAD, unless the SDK is too old for a private output path."""
     frame = pd.DataFrame({"x": range(300)})
 
     job = frame.sm_async.submit("local-endpoint", session=session).wait()
@@ -170,7 +171,8 @@ def test_calls_on_the_wire_are_as_few_as_they_can_be(session, local):
     calls = local.calls
     assert 300 == calls["sagemaker-runtime InvokeEndpointAsync"]
     assert 300 == calls["s3 GetObject"]
-    assert 0 == calls["s3 HeadObject"]
+    assert 0 == calls["s3 HeadObject"] or not has_own_output_path
+    assert calls["s3 HeadObject"] <= 3 * 300
     journal_and_manifest = calls["s3 PutObject"] - 300
     assert 0 < journal_and_manifest < 100
     assert calls["s3 ListObjectsV2"] < 100
