@@ -14,7 +14,9 @@ DEMO = Path(__file__).parents[2] / "notebooks" / "demo.py"
 
 def test_demo_agrees_with_the_model_on_every_row():
     """It exits with 0, having scored all 569 rows with one call of each kind a row."""
-    ended = subprocess.run([sys.executable, DEMO], env=os.environ.copy(), capture_output=True, text=True, timeout=300)
+    ended = subprocess.run(
+        [sys.executable, DEMO], env=os.environ.copy(), capture_output=True, text=True, timeout=300, check=False
+    )
 
     assert 0 == ended.returncode, ended.stderr
     assert "over: 569 completed>" in ended.stdout

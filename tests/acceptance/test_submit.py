@@ -1,12 +1,15 @@
 """Frames of every kind through a real endpoint: real threads, boto3 and s3fs over HTTP."""
 
+import _thread
 import asyncio
 import datetime as dt
 import json
+import os
 import subprocess
 import sys
 import textwrap
 import threading
+import time
 
 import boto3
 import numpy as np
@@ -256,6 +259,29 @@ def test_wait_with_a_timeout_leaves_the_job_running():
         assert [{"x": 1}] == job.wait().results().to_dict("records")
 
 
+def test_an_interrupt_ends_the_waiting_and_not_the_job():
+    """Ctrl-C gets through a wait within half a second; the job runs on and can be waited for again."""
+    go_on = threading.Event()
+
+    def slow(body, content_type, accept):
+        go_on.wait(30)
+        return body
+
+    with LocalEndpoint(slow, endpoint_name="slow") as endpoint:
+        job = pd.DataFrame({"x": [1]}).sm_async.submit("slow", session=endpoint.session())
+        pressed = []
+        timer = threading.Timer(0.5, lambda: (pressed.append(time.monotonic()), _thread.interrupt_main()))
+        timer.start()
+        with pytest.raises(KeyboardInterrupt):
+            job.wait()
+        seconds = time.monotonic() - pressed[0]
+        timer.join()
+        go_on.set()
+
+        assert seconds < 0.5
+        assert [{"x": 1}] == job.wait().results().to_dict("records")
+
+
 def test_results_before_the_end_have_missing_values_for_what_is_not_there(session):
     """Results may be asked for at any time."""
     frame = pd.DataFrame({"x": range(100)})
@@ -309,7 +335,7 @@ def test_a_process_that_ends_in_the_middle_of_a_job_ends_without_noise(local):
     """
     ended = subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script)],
-        env={**__import__("os").environ, **local.environment},
+        env={**os.environ, **local.environment},
         capture_output=True,
         text=True,
         timeout=60,
