@@ -180,7 +180,18 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Hashable]) -> list[Hash
     for column in columns:
         if column not in frame.columns:
             raise ColumnNotFoundError(f"The frame has no column {column!r}.{_nearest(column, frame)} Nothing was sent.")
+    _refuse_equal_names(columns)
     return list(columns)
+
+
+def _refuse_equal_names(columns: Sequence[Hashable]) -> None:
+    """In a payload a column's name is text, and no two may have the same."""
+    first: dict[str, Hashable] = {}
+    for column in columns:
+        if str(column) in first:
+            both = f"{first[str(column)]!r} and {column!r}"
+            raise RequestError(f"The columns {both} would have one name in a payload. Nothing was sent.")
+        first[str(column)] = column
 
 
 def _nearest(column: Hashable, frame: pd.DataFrame) -> str:

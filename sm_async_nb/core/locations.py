@@ -124,11 +124,15 @@ class JobLayout:
         The location itself is the service's; this only recognises our own marks in it.
         """
         directory, _, name = location.key.rpartition("/")
-        if f"/{self.job_id}/" in f"/{directory}/":
+        if self._own_directory.search(directory):
             return S3Location(location.bucket, f"{directory}/")
         if name.startswith(self.token):
             return S3Location(location.bucket, f"{directory}/{self.token}".lstrip("/"))
         return None
+
+    @cached_property
+    def _own_directory(self) -> re.Pattern[str]:
+        return re.compile(rf"(^|/){re.escape(self.job_id)}/{self.shard:05d}/\d{{5,}}$")
 
     @property
     def _shard_home(self) -> S3Location:

@@ -12,10 +12,15 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
+from pandas.api.types import is_float_dtype
 
 from sm_async_nb.errors import RequestError
+
+# The csv module refuses cells of more than 128 KiB unless told otherwise; generated texts are longer.
+csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
 
 Encoder = Callable[[pd.DataFrame], list[bytes]]
 Decoder = Callable[[bytes], Any]
@@ -87,8 +92,11 @@ def _decode_json_lines(answer: bytes) -> Any:
 
 
 def _decode_csv(answer: bytes) -> Any:
-    lines = [[_number_or_text(cell) for cell in line] for line in csv.reader(io.StringIO(answer.decode())) if line]
-    return _alone(_alone(lines))
+    try:
+        lines = [line for line in csv.reader(io.StringIO(answer.decode(), newline="")) if line]
+    except csv.Error as error:
+        raise ValueError(str(error)) from None
+    return _alone(_alone([[_number_or_text(cell) for cell in line] for line in lines]))
 
 
 _CODECS: Mapping[str, Codec] = {
@@ -101,8 +109,16 @@ _CODECS: Mapping[str, Codec] = {
 def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
     """One dict a row, with values that JSON can carry or that `_json` knows how to write."""
     names = [str(name) for name in rows.columns]
+    _refuse_infinity(rows)
     columns = [_plain_column(rows[name]) for name in rows.columns]
     return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+
+
+def _refuse_infinity(rows: pd.DataFrame) -> None:
+    for name in rows.columns:
+        column = rows[name]
+        if is_float_dtype(column.dtype) and np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any():
+            raise ValueError(f"column {name!r} is infinite, which JSON has no number for")
 
 
 def _plain_column(column: pd.Series) -> Sequence[Any]:
@@ -140,6 +156,8 @@ def _csv_line(cells: Sequence[Any]) -> bytes:
 
 
 def _number_or_text(cell: str) -> int | float | str:
+    if "_" in cell:
+        return cell  # Python reads 2024_01 as a number; nobody who writes CSV means one
     for number in (int, float):
         try:
             return number(cell)

@@ -45,7 +45,8 @@ class Underway:
 
     ``busy`` marks the requests that are being sent or whose facts are being written; ``sending`` counts the first
     kind and ``unrecorded`` both. ``findings`` facts wait to be written, the oldest since ``found_at``. No request is
-    sent before ``hold_until``, no location looked at before ``look_at``.
+    sent before ``hold_until``. The next look is at ``look_at``, or as soon as a deadline passes, but never before
+    ``look_not_before``; ``looked_at`` is when the last look began that saw everything.
     """
 
     busy: BoolArray
@@ -57,6 +58,8 @@ class Underway:
     looking: bool = False
     hold_until: float = 0.0
     look_at: float = 0.0
+    look_not_before: float = 0.0
+    looked_at: float = float("-inf")
 
 
 @dataclass(frozen=True)
@@ -172,21 +175,29 @@ def _record(now: float, limits: Limits, underway: Underway) -> Iterator[Record]:
 
 
 def _look(ledger: Ledger, now: float, underway: Underway) -> Iterator[LookForAnswers]:
-    if ledger.counts[Status.ACCEPTED] and not underway.looking and now >= underway.look_at:
+    if now >= _look_is_due(ledger, underway):
         yield LookForAnswers()
 
 
+def _look_is_due(ledger: Ledger, underway: Underway) -> float:
+    if not ledger.counts[Status.ACCEPTED] or underway.looking:
+        return float("inf")
+    due = underway.look_at
+    if underway.looked_at < ledger.next_deadline:
+        due = min(due, ledger.next_deadline)
+    return max(due, underway.look_not_before)
+
+
 def _expire(ledger: Ledger, now: float, underway: Underway) -> Iterator[DeclareExpired]:
-    overdue = ledger.overdue(now)
+    # Silence is what a look after the deadline has not found: a laptop that slept has looked at nothing meanwhile.
+    overdue = ledger.overdue(min(now, underway.looked_at))
     overdue = overdue[~underway.busy[overdue]]
     if overdue.size:
         yield DeclareExpired(overdue)
 
 
 def _wakes_at(ledger: Ledger, now: float, underway: Underway) -> float:
-    times = [ledger.next_deadline, underway.hold_until]
-    if ledger.counts[Status.ACCEPTED] and not underway.looking:
-        times.append(underway.look_at)
+    times = [underway.hold_until, _look_is_due(ledger, underway)]
     if underway.findings and not underway.recording:
         times.append(underway.found_at + _LONGEST_UNRECORDED)
     return min((time for time in times if time > now), default=float("inf"))

@@ -95,9 +95,12 @@ _Taker = Callable[[int, str, bytes | None, str | None], None]
 async def _each(storage: Storage, requests: Sequence[int], locations: Sequence[str], take: _Taker) -> None:
     """Get every location with a few readers; what would be a million tasks is a few dozen."""
     work = iter(list(zip(requests, locations, strict=True)))
-    async with asyncio.TaskGroup() as group:
-        for _ in range(min(_READERS, len(requests))):
-            group.create_task(_read(storage, work, take))
+    try:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(min(_READERS, len(requests))):
+                group.create_task(_read(storage, work, take))
+    except ExceptionGroup as errors:
+        raise errors.exceptions[0] from None  # the readers meet the same trouble, and callers catch it by its class
 
 
 async def _read(storage: Storage, work: Iterator[tuple[int, str]], take: _Taker) -> None:

@@ -20,7 +20,7 @@ import numpy as np
 from sm_async_nb.aws.runtime import Runtime
 from sm_async_nb.aws.storage import Storage
 from sm_async_nb.core.batch import Batch
-from sm_async_nb.core.ledger import Fact, Learned, Ledger, Snapshot, Trouble
+from sm_async_nb.core.ledger import Fact, Learned, Ledger, Snapshot
 from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.core.plan import (
     DeclareExpired,
@@ -36,13 +36,10 @@ from sm_async_nb.core.plan import (
     next_look,
 )
 from sm_async_nb.errors import InvocationRefusedError, ServiceTroubleError
+from sm_async_nb.job.backoff import Backoff, oldest
 from sm_async_nb.job.findings import Findings
 from sm_async_nb.job.journal import Journal
 from sm_async_nb.job.tracker import Tracker
-
-# After trouble, nothing new is sent for a while: from half a second, doubling to half a minute, with jitter.
-_FIRST_PAUSE = 0.5
-_LONGEST_PAUSE = 30.0
 
 # On the way out, what was learned last gets this long to reach the journal. Seconds.
 _LAST_WORDS = 1.0
@@ -101,15 +98,16 @@ class Engine:
         self._limits = limits
         self._now = now
         self._publish = publish
-        self._jitter = jitter or random.Random()  # noqa: S311
+        jitter = jitter or random.Random()  # noqa: S311
+        self._sends, self._looks, self._records = Backoff(jitter), Backoff(jitter), Backoff(jitter)
         self._underway = Underway(busy=np.zeros(len(ledger), dtype=np.bool_))
         self._findings = Findings()
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording: asyncio.Task[None] | None = None
         self._wake = asyncio.Event()
-        self._looked_at = -math.inf
-        self._trouble: Trouble | None = None
-        self._pause = _FIRST_PAUSE
+        # Inputs that are up, but whose upload is not in the ledger yet.
+        self._uploaded: set[int] = set()
+        self._look_ended_at = -math.inf
         self._fatal: BaseException | None = None
         self._started_at = now()
 
@@ -177,10 +175,11 @@ class Engine:
         except InvocationRefusedError as refusal:
             self._learn(Fact.REFUSED, request, self._now(), message=str(refusal), request_id=refusal.request_id)
         except ServiceTroubleError as trouble:
-            self._meet(trouble)
+            self._meet(self._sends, trouble)
+            self._underway.hold_until = self._sends.hold_until
             self._let_go(request)
         else:
-            self._get_on()
+            self._sends.get_on()
         finally:
             self._underway.sending -= 1
 
@@ -188,9 +187,10 @@ class Engine:
         batch, attempt = self._batch, int(self.ledger.attempt[request])
         fields = batch.fields_of(request, attempt, self._layout)
         location = self._layout.input_location(request, batch.codec.suffix)
-        if not self.ledger.input_uploaded[request]:
+        if not self.ledger.input_uploaded[request] and request not in self._uploaded:
             content_type = batch.fields.content_type
             await self._storage.put(location, batch.payload(request), content_type)
+            self._uploaded.add(request)
             self._learn(Fact.INPUT_UPLOADED, request, self._now())
         accepted = await self._runtime.invoke({**fields, "input_location": str(location)})
         self._learn(
@@ -214,21 +214,22 @@ class Engine:
         began = self._now()
         try:
             look = await self._tracker.look(began)
-        except ServiceTroubleError as trouble:
-            self._meet(trouble)
-            self._underway.look_at = self._underway.hold_until
-        else:
-            self._get_on()
-            for answer in look.answers:
-                self._learn(answer.fact, answer.request, answer.at)
-                self._leave(answer.request)
-            pause = began - self._looked_at
-            self._underway.look_at = next_look(
-                self._now(), pause, found=len(look.answers), lists=look.lists, heads=look.heads
-            )
-            self._looked_at = self._now()
         finally:
             self._underway.looking = False
+        for answer in look.answers:
+            self._learn(answer.fact, answer.request, answer.at)
+            self._leave(answer.request)
+        if look.trouble is None:
+            self._looks.get_on()
+            self._underway.looked_at = began
+        else:
+            self._meet(self._looks, look.trouble)
+        self._underway.look_not_before = self._looks.hold_until
+        pause = began - self._look_ended_at
+        self._look_ended_at = self._now()
+        self._underway.look_at = next_look(
+            self._look_ended_at, pause, found=len(look.answers), lists=look.lists, heads=look.heads
+        )
 
     def _leave(self, request: int) -> None:
         texts = self.ledger.texts
@@ -236,7 +237,7 @@ class Engine:
 
     def _follow(self, learned: Learned) -> None:
         if not len(self._tracker):
-            self._looked_at = self._now()
+            self._look_ended_at = self._now()
             self._underway.look_at = first_look(self._now())
         outputs = self.ledger.texts["output_location"].take(learned.requests)
         failures = self.ledger.texts["failure_location"].take(learned.requests)
@@ -268,36 +269,25 @@ class Engine:
             try:
                 await self._journal.append(batch)
             except ServiceTroubleError as trouble:
-                self._meet(trouble)
-                self._show(is_over=False)
-                await asyncio.sleep(max(self._underway.hold_until - self._now(), 0))
+                self._meet(self._records, trouble)
+                await asyncio.sleep(max(self._records.hold_until - self._now(), 0))
             else:
+                self._records.get_on()
                 return
 
     def _settle(self, learned: Learned) -> None:
+        if learned.fact == Fact.INPUT_UPLOADED:
+            self._uploaded.difference_update(learned.requests.tolist())
+            return
+        self._underway.busy[learned.requests] = False
         if learned.fact in {Fact.ACCEPTED, Fact.REFUSED}:
-            self._underway.busy[learned.requests] = False
             self._underway.unrecorded -= len(learned.requests)
-        elif learned.fact == Fact.DEADLINE_PASSED:
-            self._underway.busy[learned.requests] = False
         if learned.fact == Fact.ACCEPTED:
             self._follow(learned)
 
-    # Trouble
-
-    def _meet(self, trouble: ServiceTroubleError) -> None:
-        """Hold back, and say why; many calls that fail together make one pause."""
-        now = self._now()
-        since, calls = (self._trouble.since, self._trouble.calls) if self._trouble else (now, 0)
-        self._trouble = Trouble(message=str(trouble), since=since, calls=calls + 1)
-        if now >= self._underway.hold_until:
-            self._underway.hold_until = now + self._pause * self._jitter.uniform(0.5, 1.5)
-            self._pause = min(self._pause * 2, _LONGEST_PAUSE)
+    def _meet(self, backoff: Backoff, trouble: ServiceTroubleError) -> None:
+        backoff.meet(trouble, self._now())
         self._show(is_over=False)
-
-    def _get_on(self) -> None:
-        self._trouble = None
-        self._pause = _FIRST_PAUSE
 
     # Tasks
 
@@ -333,7 +323,7 @@ class Engine:
                 at=self._now(),
                 started_at=self._started_at,
                 counts=self.ledger.counts,
-                trouble=self._trouble,
+                trouble=oldest(self._sends, self._looks, self._records),
                 is_over=is_over,
             )
         )

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 import io
+import json
 from collections.abc import Hashable
 from typing import Any
 
+import numpy as np
 import orjson
 import pandas as pd
 import pyarrow as pa
@@ -23,7 +25,7 @@ def snapshot(frame: pd.DataFrame) -> pd.DataFrame:
     copied = frame.copy(deep=True)
     for place, dtype in enumerate(copied.dtypes):
         if is_object_dtype(dtype) and any(_is_mutable(value) for value in copied.iloc[:, place]):
-            copied.isetitem(place, [copy.deepcopy(value) for value in copied.iloc[:, place]])
+            copied.isetitem(place, _deep_copied(copied.iloc[:, place]))
     return copied
 
 
@@ -45,13 +47,36 @@ def to_parquet(frame: pd.DataFrame) -> bytes:
 def _to_arrow(column: pd.Series) -> pa.Array:
     try:
         array = pa.Array.from_pandas(column)
-    except (pa.ArrowInvalid, pa.ArrowTypeError, pa.ArrowNotImplementedError, OverflowError):
-        return pa.array([None if value is None else _as_text(value) for value in column], pa.string())
-    return array.combine_chunks() if isinstance(array, pa.ChunkedArray) else array
+    except (ValueError, TypeError, NotImplementedError, OverflowError):  # Arrow's own errors are subclasses of these
+        return _as_texts(column)
+    return array if _fits_parquet(array.type) else _as_texts(column)
+
+
+def _fits_parquet(kind: pa.DataType) -> bool:
+    """Parquet has no struct without fields, which is what a column of empty dicts becomes."""
+    if pa.types.is_struct(kind) and kind.num_fields == 0:
+        return False
+    return all(_fits_parquet(kind.field(place).type) for place in range(kind.num_fields))
+
+
+def _as_texts(column: pd.Series) -> pa.Array:
+    return pa.array([None if value is None else _as_text(value) for value in column], pa.string())
 
 
 def _as_text(value: object) -> str:
-    return orjson.dumps(value, default=str, option=orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS).decode()
+    # Not orjson: the standard library writes integers of any size and escapes lone surrogates.
+    try:
+        return json.dumps(value, default=str, separators=(",", ":"))
+    except (TypeError, ValueError):
+        return json.dumps(str(value))
+
+
+def _deep_copied(column: pd.Series) -> Any:
+    # Filled one by one and as a Series, since NumPy makes a list of lists into a table, and pandas guesses dtypes.
+    copied = np.empty(len(column), dtype=object)
+    for place, value in enumerate(column):
+        copied[place] = copy.deepcopy(value)
+    return pd.Series(copied, index=column.index, dtype=object)
 
 
 def _is_mutable(value: object) -> bool:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import AsyncIterator, Sequence
+from pathlib import PurePosixPath
 
 import numpy as np
 import pyarrow as pa
@@ -69,7 +70,7 @@ class Journal:
             for stored in page:
                 body, _ = await self._storage.get(stored.location)
                 yield decode_segment(body)
-                self._next_segment += 1
+                self._next_segment = int(PurePosixPath(stored.location.key).stem) + 1
 
 
 def encode_segment(learned: Sequence[Learned]) -> bytes:
@@ -83,6 +84,8 @@ def encode_segment(learned: Sequence[Learned]) -> bytes:
 def decode_segment(body: bytes) -> list[Learned]:
     """The facts of a segment, a run of equal ones each."""
     table = pq.read_table(io.BytesIO(body), schema=_SCHEMA)
+    if not table.num_rows:
+        return []
     names = table.column("fact").combine_chunks().dictionary.to_pylist()
     codes = table.column("fact").combine_chunks().indices.to_numpy()
     starts = np.flatnonzero(np.diff(codes, prepend=-1))

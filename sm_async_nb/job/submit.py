@@ -95,6 +95,7 @@ def _default_prefix(endpoint: Endpoint) -> S3Location:
 
 
 async def _create(session: Session, batch: Batch, layout: JobLayout, endpoint: Endpoint) -> None:
+    frame = to_parquet(batch.frame)  # before anything is there, in case it cannot be written
     async with open_storage(session) as storage:
         await _check_output_paths(storage, endpoint)
         try:
@@ -105,7 +106,7 @@ async def _create(session: Session, batch: Batch, layout: JobLayout, endpoint: E
             ) from None
         except StorageAccessError as error:
             raise StorageAccessError(f"{error} {_HOW_TO_CHOOSE} Nothing was sent.") from None
-        await storage.put(layout.frame, to_parquet(batch.frame), create_only=True)
+        await storage.put(layout.frame, frame, create_only=True)
 
 
 async def _check_output_paths(storage: Storage, endpoint: Endpoint) -> None:

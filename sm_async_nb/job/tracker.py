@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from sm_async_nb.aws.storage import Storage
 from sm_async_nb.core.ledger import Fact
 from sm_async_nb.core.locations import JobLayout, S3Location, parse_s3_uri
+from sm_async_nb.errors import ServiceTroubleError
 
 _LISTS_AT_A_TIME = 16
 
@@ -38,11 +39,12 @@ class Answer:
 
 @dataclass
 class Look:
-    """What one look found, and how many LISTs and HEADs it took."""
+    """What one look found, how many LISTs and HEADs it took, and why it may not have seen everything."""
 
     answers: list[Answer] = field(default_factory=list)
     lists: int = 0
     heads: int = 0
+    trouble: ServiceTroubleError | None = None
 
 
 class Tracker:
@@ -83,12 +85,22 @@ class Tracker:
                     del self._listed[fact, prefix]
 
     async def look(self, now: float) -> Look:
-        """Look once at every place where an answer may have appeared."""
+        """Look once at every place where an answer may have appeared.
+
+        Raises
+        ------
+        StorageAccessError
+            If looking is not allowed. Trouble is told in the result, beside what was found in spite of it.
+        """
         look = Look()
         gate = asyncio.Semaphore(_LISTS_AT_A_TIME)
         lists = [self._list(fact, prefix, dict(rest), look, gate) for (fact, prefix), rest in self._listed.items()]
         probes = [self._probe(request, look) for request in self._worth_a_probe(now)]
-        await asyncio.gather(*lists, *probes)
+        for error in await asyncio.gather(*lists, *probes, return_exceptions=True):
+            if isinstance(error, ServiceTroubleError):
+                look.trouble = error
+            elif error is not None:
+                raise error
         return look
 
     async def _list(
@@ -116,7 +128,7 @@ class Tracker:
         oldest, others = waiting[:_OLDEST_A_LOOK], waiting[_OLDEST_A_LOOK:]
         start = self._turn % len(others) if others else 0
         self._turn = start + _OTHERS_A_LOOK
-        return oldest + others[start : start + _OTHERS_A_LOOK]
+        return oldest + [*others[start:], *others[:start]][:_OTHERS_A_LOOK]
 
     async def _probe(self, request: int, look: Look) -> None:
         for fact, location in tuple(self._probed[request].items()):
