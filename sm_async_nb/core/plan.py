@@ -6,8 +6,8 @@ a six-hour expiry is tested in microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 
 from sm_async_nb.core.columns import BoolArray, IntArray
 from sm_async_nb.core.ledger import Ledger, Status
@@ -46,7 +46,8 @@ class Underway:
     ``busy`` marks the requests that are being sent or whose facts are being written; ``sending`` counts the first
     kind and ``unrecorded`` both. ``findings`` facts wait to be written, the oldest since ``found_at``. No request is
     sent before ``hold_until``. The next look is at ``look_at``, or as soon as a deadline passes, but never before
-    ``look_not_before``; ``looked_at`` is when the last look began that saw everything.
+    ``look_not_before``; ``looked_at`` is when the last look began that got through, and ``looked_at_each`` the same for
+    those requests that are not looked at every time.
     """
 
     busy: BoolArray
@@ -60,6 +61,7 @@ class Underway:
     look_at: float = 0.0
     look_not_before: float = 0.0
     looked_at: float = float("-inf")
+    looked_at_each: Mapping[int, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -192,6 +194,9 @@ def _expire(ledger: Ledger, now: float, underway: Underway) -> Iterator[DeclareE
     # Silence is what a look after the deadline has not found: a laptop that slept has looked at nothing meanwhile.
     overdue = ledger.overdue(min(now, underway.looked_at))
     overdue = overdue[~underway.busy[overdue]]
+    if underway.looked_at_each and overdue.size:
+        looked_at = [underway.looked_at_each.get(request, underway.looked_at) for request in overdue.tolist()]
+        overdue = overdue[ledger.deadline(overdue) <= looked_at]
     if overdue.size:
         yield DeclareExpired(overdue)
 

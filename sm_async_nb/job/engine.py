@@ -100,7 +100,7 @@ class Engine:
         self._publish = publish
         jitter = jitter or random.Random()  # noqa: S311
         self._sends, self._looks, self._records = Backoff(jitter), Backoff(jitter), Backoff(jitter)
-        self._underway = Underway(busy=np.zeros(len(ledger), dtype=np.bool_))
+        self._underway = Underway(busy=np.zeros(len(ledger), dtype=np.bool_), looked_at_each=self._tracker.probed_at)
         self._findings = Findings()
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording: asyncio.Task[None] | None = None

@@ -57,6 +57,8 @@ class Tracker:
         self._listed: dict[tuple[Fact, S3Location], dict[str, int]] = {}
         self._probed: dict[int, dict[Fact, S3Location]] = {}
         self._accepted_at: dict[int, float] = {}
+        # When those that cannot be listed were last looked at; not all of them are, each time.
+        self.probed_at: dict[int, float] = {}
         self._turn = 0
 
     def __len__(self) -> int:
@@ -69,6 +71,7 @@ class Tracker:
             prefix = self._layout.watched_prefix(location)
             if prefix is None:
                 self._probed.setdefault(request, {})[fact] = location
+                self.probed_at[request] = float("-inf")
             else:
                 self._listed.setdefault((fact, prefix), {})[_rest(location, prefix)] = request
 
@@ -76,6 +79,7 @@ class Tracker:
         """Watch ``request`` no longer."""
         self._accepted_at.pop(request, None)
         self._probed.pop(request, None)
+        self.probed_at.pop(request, None)
         for fact, location in _places(output_location, failure_location):
             prefix = self._layout.watched_prefix(location)
             watched = self._listed.get((fact, prefix)) if prefix else None
@@ -95,7 +99,7 @@ class Tracker:
         look = Look()
         gate = asyncio.Semaphore(_LISTS_AT_A_TIME)
         lists = [self._list(fact, prefix, dict(rest), look, gate) for (fact, prefix), rest in self._listed.items()]
-        probes = [self._probe(request, look) for request in self._worth_a_probe(now)]
+        probes = [self._probe(request, look, now) for request in self._worth_a_probe(now)]
         for error in await asyncio.gather(*lists, *probes, return_exceptions=True):
             if isinstance(error, ServiceTroubleError):
                 look.trouble = error
@@ -130,13 +134,15 @@ class Tracker:
         self._turn = start + _OTHERS_A_LOOK
         return oldest + [*others[start:], *others[:start]][:_OTHERS_A_LOOK]
 
-    async def _probe(self, request: int, look: Look) -> None:
+    async def _probe(self, request: int, look: Look, now: float) -> None:
         for fact, location in tuple(self._probed[request].items()):
             look.heads += 1
             stored = await self._storage.head(location)
             if stored is not None:
                 look.answers.append(Answer(fact, request, stored.modified_at))
                 return
+        if request in self._probed:
+            self.probed_at[request] = now
 
 
 def _places(output_location: str, failure_location: str) -> Iterator[tuple[Fact, S3Location]]:
