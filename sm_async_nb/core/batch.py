@@ -1,170 +1,198 @@
 """The requests of a job: rows of a frame in; for each request, its payload and its fields out.
 
 Nothing is encoded before it is needed, and nothing is kept for long: a request's payload is made together with its
-neighbours', a block at a time, so a million rows cost what one block costs.
+neighbours', a block at a time, so a million rows cost what one block costs. :meth:`Batch.check` goes through all of
+them once, before anything is sent, and remembers the sizes only.
 """
 
 from __future__ import annotations
 
 import difflib
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from typing import Any
 
+import numpy as np
 import pandas as pd
 
-from sm_async_nb.core.locations import JobLayout
-from sm_async_nb.core.payload import Codec, codec_for
+from sm_async_nb.core.check import BLOCK, Check
+from sm_async_nb.core.columns import FloatArray, IntArray
+from sm_async_nb.core.content import Content
+from sm_async_nb.core.locations import JobLayout, S3Location
+from sm_async_nb.core.packing import Packing, one_row_each
 from sm_async_nb.core.request import Field
+from sm_async_nb.core.sources import Constant, Source
+from sm_async_nb.core.terms import DEFAULT_INVOCATION_TIMEOUT_SECONDS, DEFAULT_REQUEST_TTL_SECONDS, Terms
 from sm_async_nb.errors import ColumnNotFoundError, RequestError
-
-# The service's limits on an input in S3, and its defaults for the two times, in seconds.
-MAX_INPUT_BYTES = 1_000_000_000
-DEFAULT_REQUEST_TTL_SECONDS = 21_600
-DEFAULT_INVOCATION_TIMEOUT_SECONDS = 900
-
-_BLOCK = 512
-_PROBLEMS_SHOWN = 5
 
 
 @dataclass(frozen=True, kw_only=True)
-class RequestFields:
-    """What every request of a job has in common, in the service's own words; None is not sent.
+class Prepared:
+    """One request, ready to go: its fields, and the input to upload first, if there is one."""
 
-    The service's default for ``request_ttl_seconds`` is 21,600 and for ``invocation_timeout_seconds`` 900.
-    """
+    fields: dict[str, Any]
+    location: S3Location | None = None
+    payload: bytes = b""
 
-    endpoint_name: str
-    content_type: str = "application/json"
-    accept: str | None = None
-    custom_attributes: str | None = None
-    request_ttl_seconds: int | None = None
-    invocation_timeout_seconds: int | None = None
 
-    def given(self) -> dict[str, str | int]:
-        """Those that are sent."""
-        return {name: value for name, value in vars(self).items() if value is not None}
+@dataclass
+class _Block:
+    """The payloads and fields of some requests in a row."""
 
-    @property
-    def allowance(self) -> int:
-        """Seconds that the service allows for an answer, from acceptance on."""
-        ttl = self.request_ttl_seconds or DEFAULT_REQUEST_TTL_SECONDS
-        return ttl + (self.invocation_timeout_seconds or DEFAULT_INVOCATION_TIMEOUT_SECONDS)
+    number: int = -1
+    payloads: list[bytes] = field(default_factory=list)
+    fields: dict[str, list[Any]] = field(default_factory=dict)
 
 
 class Batch:
-    """The requests made of a frame's rows, one row each.
+    """The requests made of a frame's rows.
 
     Parameters
     ----------
     frame
         The rows. It is not copied here; its owner promises not to change it.
-    columns
-        Which columns make the payload, in this order; all of them by default.
-    fields
-        What every request has in common.
+    endpoint_name
+        Whom they go to.
+    content
+        What payloads are made of; None if the inputs lie in S3 already (then ``sources`` has ``input_location``).
+    sources
+        Where the fields' values come from, by field name.
     known_fields
         The request's fields as the installed SDK knows them, from :func:`~sm_async_nb.core.request.read_fields`.
-
-    Raises
-    ------
-    ColumnNotFoundError, RequestError
-        If a column, a field or the content type is not as it must be.
+    terms
+        How rows become requests.
     """
 
     def __init__(
         self,
         frame: pd.DataFrame,
         *,
-        columns: Sequence[Hashable] | None,
-        fields: RequestFields,
+        endpoint_name: str,
+        content: Content | None,
+        sources: Mapping[str, Source],
         known_fields: Mapping[str, Field],
+        terms: Terms | None = None,
     ) -> None:
         self.frame = frame
-        self.columns = check_columns(frame, frame.columns.tolist() if columns is None else columns)
-        self.fields = fields
+        self.endpoint_name = endpoint_name
+        self.content = content
+        self.sources = dict(sources)
         self.known_fields = known_fields
-        _check_fields(fields, known_fields)
-        self.codec: Codec = codec_for(fields.content_type)
-        self._block_number = -1
-        self._block: list[bytes] = []
+        self.terms = terms or Terms()
+        self.packing: Packing = one_row_each(len(frame))
+        self.payload_bytes: IntArray = np.zeros(0, dtype=np.int64)
+        self._constants = {name: s.value for name, s in self.sources.items() if isinstance(s, Constant)}
+        self._varying = {name: s for name, s in self.sources.items() if not isinstance(s, Constant)}
+        self._block = _Block()
+        self.terms.check_ability(known_fields)
 
     def __len__(self) -> int:
-        return len(self.frame)
+        """How many requests there are; they are known once :meth:`check` has been called."""
+        return len(self.packing)
 
     def __repr__(self) -> str:
-        return f"<Batch of {len(self)} requests to {self.fields.endpoint_name}, {self.fields.content_type}>"
+        return f"<Batch of {len(self)} requests for {len(self.frame)} rows to {self.endpoint_name}>"
+
+    def prepare(self, request: int, attempt: int, layout: JobLayout) -> Prepared:
+        """One request with all its fields."""
+        fields = {"endpoint_name": self.endpoint_name, **self.fields_of(request)}
+        fields.setdefault("inference_id", layout.inference_id(request, attempt))
+        if self.has_own_output_path:
+            fields.setdefault("s3_output_path_extension", layout.s3_output_path_extension(request))
+            fields.setdefault("filename", layout.filename(request, attempt))
+        if self.content is None:
+            return Prepared(fields=fields)
+        payload = self.payload(request)
+        if self._goes_inline(len(payload)):
+            return Prepared(fields={**fields, "body": payload})
+        location = layout.input_location(request, self.content.suffix)
+        return Prepared(fields={**fields, "input_location": str(location)}, location=location, payload=payload)
 
     def payload(self, request: int) -> bytes:
         """The bytes of one request."""
-        block, place = divmod(request, _BLOCK)
-        if block != self._block_number:
-            self._block = self.codec.encode(self._rows(block * _BLOCK, (block + 1) * _BLOCK))
-            self._block_number = block
-        return self._block[place]
+        return self._block_of(request).payloads[request % BLOCK]
 
-    def fields_of(self, request: int, attempt: int, layout: JobLayout) -> dict[str, str | int]:
-        """The fields of one request, without its input."""
-        fields = {**self._common_fields, "inference_id": layout.inference_id(request, attempt)}
-        if self.has_own_output_path:
-            fields["s3_output_path_extension"] = layout.s3_output_path_extension(request)
-            fields["filename"] = layout.filename(request, attempt)
-        return fields
+    def fields_of(self, request: int) -> dict[str, Any]:
+        """The fields that the caller has given for one request; what is None is not sent."""
+        place = request % BLOCK
+        varying = self._block_of(request).fields if self._varying else {}
+        own = {name: values[place] for name, values in varying.items() if values[place] is not None}
+        return {**self._constants, **own}
+
+    def input_location(self, request: int, layout: JobLayout) -> str:
+        """Where the input of a request lies in S3; empty if it goes inside the request."""
+        if self.content is None:
+            return str(self.fields_of(request).get("input_location", ""))
+        if self._goes_inline(int(self.payload_bytes[request])):
+            return ""
+        return str(layout.input_location(request, self.content.suffix))
+
+    @property
+    def inline_requests(self) -> int:
+        """How many requests carry their payload themselves."""
+        if self.content is None or self.terms.inline == "never" or "body" not in self.known_fields:
+            return 0
+        return int((self.payload_bytes <= self._body_bytes).sum())
 
     @property
     def has_own_output_path(self) -> bool:
         """Whether the installed SDK can ask for an output path and file name of our choice."""
         return {"s3_output_path_extension", "filename"} <= self.known_fields.keys()
 
+    def described_sources(self) -> dict[str, Any]:
+        """Each field's constant, or in words where its values come from."""
+        return {**{name: str(source) for name, source in self._varying.items()}, **self._constants}
+
+    @property
+    def accept(self) -> str | None:
+        """What every request asks for; None where nothing, or not the same, is asked for."""
+        return self._constants.get("accept")
+
+    @property
+    def allowance(self) -> float | FloatArray:
+        """Seconds that the service allows for an answer from acceptance on, for all or for each request."""
+        ttl = self._seconds("request_ttl_seconds", DEFAULT_REQUEST_TTL_SECONDS)
+        return ttl + self._seconds("invocation_timeout_seconds", DEFAULT_INVOCATION_TIMEOUT_SECONDS)
+
     def check(self) -> None:
-        """Encode every row once, so that what cannot be sent is known before anything is.
+        """Go through every row once, and pack them, so that what cannot be sent is known before anything is.
 
         Raises
         ------
         RequestError
-            Counting the rows that cannot, with the first few by index label and the reason.
+            Counting the rows that cannot, with the first few by index label, the value and the rule.
         """
-        problems: list[str] = []
-        wrong = 0
-        for start in range(0, len(self), _BLOCK):
-            for label, problem in self._problems(start, start + _BLOCK):
-                wrong += 1
-                if len(problems) < _PROBLEMS_SHOWN:
-                    problems.append(f"  row {label!r}: {problem}")
-        if wrong:
-            rows = "1 row" if wrong == 1 else f"{wrong} of {len(self)} rows"
-            more = f"\n  and {wrong - len(problems)} more" if wrong > len(problems) else ""
-            listed = "\n".join(problems)
-            raise RequestError(f"{rows} cannot be sent:\n{listed}{more}\nNothing was sent.")
+        check = Check(self.frame, self.content, self._varying, self.known_fields, self.terms)
+        self.packing, self.payload_bytes = check.run()
+        check.problems.refuse()
 
-    @cached_property
-    def _common_fields(self) -> dict[str, str | int]:
-        return self.fields.given()
+    # What is sent
 
-    def _rows(self, start: int, stop: int) -> pd.DataFrame:
-        return self.frame.iloc[start:stop].loc[:, self.columns]
+    def _goes_inline(self, size: int) -> bool:
+        return self.terms.inline != "never" and "body" in self.known_fields and size <= self._body_bytes
 
-    def _problems(self, start: int, stop: int) -> list[tuple[Hashable, str]]:
-        rows = self._rows(start, stop)
-        try:
-            payloads = self.codec.encode(rows)
-        except (TypeError, ValueError):
-            return self._problems_one_by_one(rows)
-        labels = rows.index
-        return [
-            (labels[place], f"its payload has {len(payload):,} bytes, the service takes {MAX_INPUT_BYTES:,}.")
-            for place, payload in enumerate(payloads)
-            if len(payload) > MAX_INPUT_BYTES
-        ]
+    @property
+    def _body_bytes(self) -> int:
+        body = self.known_fields.get("body")
+        return body.maximum or 0 if body else 0
 
-    def _problems_one_by_one(self, rows: pd.DataFrame) -> list[tuple[Hashable, str]]:
-        problems: list[tuple[Hashable, str]] = []
-        for place in range(len(rows)):
-            try:
-                self.codec.encode(rows.iloc[place : place + 1])
-            except (TypeError, ValueError) as error:
-                problems.append((rows.index[place], f"{error}."))
-        return problems
+    def _seconds(self, name: str, default: int) -> float | FloatArray:
+        source = self._varying.get(name)
+        if source is None:
+            return float(self._constants.get(name, default))
+        firsts = self.frame.iloc[self.packing.slots[self.packing.bounds[:-1]]]
+        return np.array([default if value is None else value for value in source.values(firsts)], dtype=np.float64)
+
+    def _block_of(self, request: int) -> _Block:
+        number = request // BLOCK
+        if number != self._block.number:
+            last = min((number + 1) * BLOCK, len(self))
+            rows, bounds = self.packing.taken(self.frame, range(number * BLOCK, last))
+            payloads = self.content.encode(rows, bounds) if self.content else []
+            firsts = rows.iloc[bounds[:-1]]
+            fields = {name: source.values(firsts) for name, source in self._varying.items()}
+            self._block = _Block(number, payloads, fields)
+        return self._block
 
 
 def check_columns(frame: pd.DataFrame, columns: Sequence[Hashable]) -> list[Hashable]:
@@ -201,10 +229,3 @@ def _nearest(column: Hashable, frame: pd.DataFrame) -> str:
         return f" Did you mean {names[close[0]]!r}?"
     shown = ", ".join(repr(name) for name in list(frame.columns)[:8])
     return f" It has {shown or 'no columns'}{', …' if len(frame.columns) > 8 else ''}."  # noqa: PLR2004
-
-
-def _check_fields(fields: RequestFields, known: Mapping[str, Field]) -> None:
-    problems = [known[name].problem(value) for name, value in fields.given().items()]
-    found = [problem for problem in problems if problem]
-    if found:
-        raise RequestError(f"{' '.join(found)} Nothing was sent.")

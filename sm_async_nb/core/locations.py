@@ -6,7 +6,7 @@ Everything that is ever written to S3 by this package gets its address here, and
                             shards/00000/frame.parquet
                                          inputs/00000042.json
                                          journal/00000007.parquet
-    <S3OutputPath>/<job_id>/00000/0000/<filename>
+    <S3OutputPath>/<job_id>/00000/00000/<filename>
 
 Output and failure locations are the exception: they are taken from the service's response, never derived.
 """

@@ -1,71 +1,95 @@
-"""Rows to payload bytes and answers back to values, by MIME type.
+"""Which codec writes and reads a MIME type.
 
-A codec is two functions. Encoding takes the columns of some rows and gives one payload for each row; decoding takes
-one answer and gives the value for its row: a dict (its keys become columns), a list, a number, a text, or bytes.
+The codecs are in :mod:`sm_async_nb.core.codecs`. What an answer decodes to is a value for each row: a dict (its keys
+become columns), a list or an array, a number, a text, or bytes.
 """
 
 from __future__ import annotations
 
-import csv
-import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-import orjson
-import pandas as pd
-from pandas.api.types import is_float_dtype
-
+from sm_async_nb.core.codecs import Codec, WrongCountError
+from sm_async_nb.core.codecs.csv import CsvCodec
+from sm_async_nb.core.codecs.json import ENVELOPES, JsonCodec, JsonLinesCodec
+from sm_async_nb.core.codecs.libsvm import LibsvmCodec
+from sm_async_nb.core.codecs.npy import NpyCodec
+from sm_async_nb.core.codecs.parquet import ParquetCodec
+from sm_async_nb.core.codecs.raw import RawCodec
+from sm_async_nb.core.codecs.text import TextCodec
 from sm_async_nb.errors import RequestError
 
-# The csv module refuses cells of more than 128 KiB unless told otherwise; generated texts are longer.
-csv.field_size_limit(max(csv.field_size_limit(), 2**31 - 1))
+__all__ = ["Codec", "Options", "WrongCountError", "codec_for", "decode", "is_raw", "mime_type"]
 
-Encoder = Callable[[pd.DataFrame], list[bytes]]
-Decoder = Callable[[bytes], Any]
+_POLICIES = ("null", "error", "omit")
 
 
-@dataclass(frozen=True)
-class Codec:
-    """How one MIME type is written and read. ``suffix`` ends the names of its objects in S3."""
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How rows are written, as far as a MIME type leaves a choice.
 
-    suffix: str
-    encode: Encoder
-    decode: Decoder
+    ``nan`` is what becomes of a missing value: ``"null"`` is the type's own word for it, ``"error"`` refuses it and
+    ``"omit"`` leaves it out, where a type has keys to leave out. ``bare`` (JSON) sends one column's value without its
+    name; ``wrap`` (JSON) is ``"array"`` or ``"instances"``; ``packed`` says that a request may have several rows.
+
+    Raises
+    ------
+    RequestError
+        If there is no such choice.
+    """
+
+    nan: str = "null"
+    bare: bool = False
+    wrap: str = "array"
+    packed: bool = False
+
+    def __post_init__(self) -> None:
+        _check_choice("nan", self.nan, _POLICIES)
+        _check_choice("wrap", self.wrap, tuple(ENVELOPES))
+        if self.bare and self.nan == "omit":
+            raise RequestError(
+                "nan='omit' leaves a key out, and a bare value has none; use nan='null' or nan='error'."
+                " Nothing was sent."
+            )
 
 
-def codec_for(content_type: str) -> Codec:
+def codec_for(content_type: str, options: Options | None = None) -> Codec:
     """The codec of a MIME type; parameters such as ``; charset=utf-8`` do not matter.
 
     Raises
     ------
     RequestError
-        If rows cannot be written as it, with the types that can.
+        If rows cannot be written as it, with the types that can; or not with these options.
     """
-    codec = _CODECS.get(mime_type(content_type))
+    options = options or Options()
+    codec = _known(mime_type(content_type), options)
     if codec is None:
-        known = ", ".join(_CODECS)
+        known = ", ".join([*_TYPES, *(f"{family}/*" for family in _FAMILIES)])
         raise RequestError(
             f"Rows cannot be written as content_type {content_type!r}; the types known are {known}. Nothing was sent."
         )
+    _check_options(codec, content_type, options)
     return codec
 
 
-def decode(answer: bytes, content_type: str | None) -> Any:
-    """The value of an answer; bytes where nothing is known about its type.
+def decode(answer: bytes, content_type: str | None, count: int = 1, *, packed: bool = False) -> list[Any]:
+    """The values that an answer has for ``count`` rows; its bytes where nothing is known about its type.
 
     Raises
     ------
+    WrongCountError
+        If it has not one value for each row.
     ValueError
         If the bytes are not what the content type says.
     """
-    codec = _CODECS.get(mime_type(content_type or ""))
-    if codec is not None:
-        return codec.decode(answer)
-    if mime_type(content_type or "").startswith("text/"):
-        return answer.decode()
-    return answer
+    codec = _known(mime_type(content_type or ""), Options()) or RawCodec()
+    return codec.decode(answer, count, packed=packed or count != 1)
+
+
+def is_raw(content_type: str) -> bool:
+    """Whether a payload of this type is bytes as they are."""
+    return isinstance(_known(mime_type(content_type), Options()), RawCodec)
 
 
 def mime_type(content_type: str) -> str:
@@ -73,99 +97,48 @@ def mime_type(content_type: str) -> str:
     return content_type.partition(";")[0].strip().lower()
 
 
-def _encode_json(rows: pd.DataFrame) -> list[bytes]:
-    return [_json(record) for record in records(rows)]
+def _raw(_options: Options) -> Codec:
+    return RawCodec()
 
 
-def _encode_json_lines(rows: pd.DataFrame) -> list[bytes]:
-    return [line + b"\n" for line in _encode_json(rows)]
+def _text(options: Options) -> Codec:
+    return TextCodec(nan=options.nan, packed=options.packed)
 
 
-def _encode_csv(rows: pd.DataFrame) -> list[bytes]:
-    # SageMaker's built-in algorithms read CSV without header and index; what is missing is an empty cell.
-    return [_csv_line(cells) for cells in zip(*(_plain_column(rows[name]) for name in rows.columns), strict=True)]
+_Maker = Callable[[Options], Codec]
 
-
-def _decode_json_lines(answer: bytes) -> Any:
-    values = [orjson.loads(line) for line in answer.splitlines() if line.strip()]
-    return values[0] if len(values) == 1 else values
-
-
-def _decode_csv(answer: bytes) -> Any:
-    try:
-        lines = [line for line in csv.reader(io.StringIO(answer.decode(), newline="")) if line]
-    except csv.Error as error:
-        raise ValueError(str(error)) from None
-    return _alone(_alone([[_number_or_text(cell) for cell in line] for line in lines]))
-
-
-_CODECS: Mapping[str, Codec] = {
-    "application/json": Codec(".json", _encode_json, orjson.loads),
-    "application/jsonlines": Codec(".jsonl", _encode_json_lines, _decode_json_lines),
-    "text/csv": Codec(".csv", _encode_csv, _decode_csv),
+_TYPES: Mapping[str, _Maker] = {
+    "application/json": lambda options: JsonCodec(**vars(options)),
+    "application/jsonlines": lambda options: JsonLinesCodec(nan=options.nan, bare=options.bare),
+    "text/csv": lambda options: CsvCodec(nan=options.nan),
+    "text/libsvm": lambda options: LibsvmCodec(nan=options.nan),
+    "text/x-libsvm": lambda options: LibsvmCodec(nan=options.nan),  # the built-in algorithms know it by both names
+    "application/x-npy": lambda options: NpyCodec(nan=options.nan),
+    "application/x-parquet": lambda options: ParquetCodec(nan=options.nan),
+    "application/octet-stream": _raw,
 }
+# For the types of a family that are not listed themselves.
+_FAMILIES: Mapping[str, _Maker] = {"text": _text, "image": _raw, "audio": _raw, "video": _raw}
 
 
-def records(rows: pd.DataFrame) -> list[dict[str, Any]]:
-    """One dict a row, with values that JSON can carry or that `_json` knows how to write."""
-    names = [str(name) for name in rows.columns]
-    _refuse_infinity(rows)
-    columns = [_plain_column(rows[name]) for name in rows.columns]
-    return [dict(zip(names, cells, strict=True)) for cells in zip(*columns, strict=True)]
+def _known(mime: str, options: Options) -> Codec | None:
+    maker = _TYPES.get(mime) or _FAMILIES.get(mime.partition("/")[0])
+    return None if maker is None else maker(options)
 
 
-def _refuse_infinity(rows: pd.DataFrame) -> None:
-    for name in rows.columns:
-        column = rows[name]
-        if is_float_dtype(column.dtype) and np.isinf(column.to_numpy(dtype=np.float64, na_value=np.nan)).any():
-            raise ValueError(f"column {name!r} is infinite, which JSON has no number for")
+def _check_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        listed = ", ".join(repr(choice) for choice in choices)
+        raise RequestError(f"{name} must be one of {listed}, got {value!r}. Nothing was sent.")
 
 
-def _plain_column(column: pd.Series) -> Sequence[Any]:
-    """A column as Python objects, None where a value is missing."""
-    values = column.astype(object)
-    missing = column.isna()
-    if missing.any():
-        values = values.where(~missing, None)
-    return values.tolist()
-
-
-_JSON_OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS
-
-
-def _json(record: dict[str, Any]) -> bytes:
-    try:
-        return orjson.dumps(record, default=_json_default, option=_JSON_OPTIONS)
-    except TypeError as error:
-        # orjson hides what `_json_default` said behind a sentence of its own.
-        raise error.__cause__ or error from None
-
-
-def _json_default(value: Any) -> Any:
-    if value is pd.NaT or value is pd.NA:
-        return None
-    if isinstance(value, pd.Timestamp):
-        return value.isoformat()
-    raise TypeError(f"a value of type {type(value).__name__} cannot be written as JSON")
-
-
-def _csv_line(cells: Sequence[Any]) -> bytes:
-    line = io.StringIO()
-    csv.writer(line, lineterminator="\n").writerow(cells)
-    return line.getvalue().encode()
-
-
-def _number_or_text(cell: str) -> int | float | str:
-    if "_" in cell:
-        return cell  # Python reads 2024_01 as a number; nobody who writes CSV means one
-    for number in (int, float):
-        try:
-            return number(cell)
-        except ValueError:
-            continue
-    return cell
-
-
-def _alone(values: list[Any]) -> Any:
-    """A list of one is its only member; a list of several stays."""
-    return values[0] if len(values) == 1 else values
+def _check_options(codec: Codec, content_type: str, options: Options) -> None:
+    if options.nan == "omit" and not isinstance(codec, (JsonCodec, JsonLinesCodec, LibsvmCodec)):
+        raise RequestError(
+            f"nan='omit' leaves a key out, and {content_type} has none; use nan='null' or nan='error'."
+            " Nothing was sent."
+        )
+    if options.packed and isinstance(codec, RawCodec):
+        raise RequestError(
+            f"Several rows cannot share a request of {content_type}; leave rows_per_request at 1. Nothing was sent."
+        )

@@ -19,6 +19,8 @@ OPERATION = "InvokeEndpointAsync"
 
 # Java's character classes, which the service model uses and Python's re does not know.
 _CHARACTER_CLASSES = {"ASCII": r"\x00-\x7f", "Print": r"\x20-\x7e"}
+# The API page asks this of CustomAttributes beyond the model, which has it in a header (RFC 7230, 3.2.6).
+_VISIBLE = re.compile(r"[\x20-\x7e]*")
 _WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -78,6 +80,8 @@ class Field:
             return too_long
         if self._regex is not None and self._regex.fullmatch(value) is None:
             return f"{self.member} must match {self.pattern}, got {self.shown(value)}."
+        if self.name == "custom_attributes" and not _VISIBLE.fullmatch(value):
+            return f"{self.member} must be visible US-ASCII characters, got {self.shown(value)}."
         return None
 
     def _length_problem(self, length: int, unit: str) -> str | None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -12,8 +11,10 @@ import pandas as pd
 from sm_async_nb.aws.storage import Storage
 from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.locations import parse_s3_uri
-from sm_async_nb.core.payload import decode
+from sm_async_nb.core.packing import Packing
+from sm_async_nb.core.payload import WrongCountError, decode
 from sm_async_nb.errors import ServiceTroubleError
+from sm_async_nb.job.shape import Shape
 
 _READERS = 64
 _ATTEMPTS = 5
@@ -25,25 +26,31 @@ _SHOWN_BYTES = 80
 
 
 class Answers:
-    """Decoded outputs and the texts of failures, by request.
+    """Decoded outputs and the texts of failures; ``has_value`` and ``messages`` are by request.
 
     Parameters
     ----------
-    length
-        How many requests there are.
+    packing
+        Which rows each request has sent, so that its answer can be split among them.
     accept
         What was asked for; it decides how an output without a content type of its own is decoded.
+    packed
+        Whether requests were allowed to have several rows.
     """
 
-    def __init__(self, length: int, accept: str | None) -> None:
+    def __init__(self, packing: Packing, accept: str | None, *, packed: bool = False) -> None:
+        self._packing = packing
         self._accept = accept
-        self._values = np.empty(length, dtype=object)
-        self.has_value = np.zeros(length, dtype=np.bool_)
+        self._packed = packed
+        self._values = np.empty(len(packing.slots), dtype=object)
+        self._bodies = np.empty(len(packing), dtype=object)
+        self.has_value = np.zeros(len(packing), dtype=np.bool_)
+        self._fetched = np.zeros(len(packing), dtype=np.bool_)
         self.messages: dict[int, str] = {}
 
     def missing(self, requests: IntArray) -> IntArray:
-        """Those whose output was not fetched yet, or cannot be read."""
-        return requests[~self.has_value[requests]]
+        """Those whose output was not fetched yet."""
+        return requests[~self._fetched[requests]]
 
     async def fetch_outputs(self, storage: Storage, requests: Sequence[int], locations: Sequence[str]) -> None:
         """Get and decode the outputs at ``locations``, one GET each.
@@ -56,26 +63,32 @@ class Answers:
         """Get the failure objects at ``locations``: the model's own words, never decoded as an answer."""
         await _each(storage, requests, locations, self._take_failure)
 
-    def frame(self, requests: IntArray, index: pd.Index) -> pd.DataFrame:
-        """The outputs of ``requests`` as a frame on ``index``: a dict's keys as columns, all else as ``output``."""
-        records = [
-            _record(value) if known else {}
-            for value, known in zip(self._values[requests], self.has_value[requests], strict=True)
-        ]
-        frame = pd.DataFrame(records)
-        return frame.set_axis(index) if len(frame) else pd.DataFrame(index=index)
+    def frame(self, rows: IntArray, index: pd.Index, shape: Shape | None = None) -> pd.DataFrame:
+        """What ``rows`` were answered, as a frame on ``index``."""
+        shape = shape or Shape()
+        requests = self._packing.request_of(rows)
+        values = self._bodies[requests] if shape.is_raw else self._values[self._packing.slot_of_row[rows]]
+        return shape.frame(values, self.has_value[requests], index)
 
     def _take_output(self, request: int, location: str, body: bytes | None, content_type: str | None) -> None:
+        self._fetched[request] = True
         if body is None:
             self.messages[request] = f"Its output is gone: there is no object at {location}."
             return
         chosen = content_type if content_type not in _UNTOLD else self._accept
+        slots = self._packing.slots_of(np.array([request]))
         try:
-            self._values[request] = decode(body, chosen)
+            values = decode(body, chosen, len(slots), packed=self._packed)
+        except WrongCountError as error:
+            self.messages[request] = f"Its output at {location} cannot be split: {error}."
+            return
         except ValueError as error:
             head = body[:_SHOWN_BYTES]
             self.messages[request] = f"Its output at {location} is not {chosen}: {error}. It begins with {head!r}."
             return
+        for slot, value in zip(slots.tolist(), values, strict=True):
+            self._values[slot] = value
+        self._bodies[request] = body
         self.has_value[request] = True
         self.messages.pop(request, None)
 
@@ -119,7 +132,3 @@ async def _get(storage: Storage, location: str) -> tuple[bytes | None, str | Non
                 raise
             await asyncio.sleep(_FIRST_PAUSE * 2**attempt)
     raise AssertionError("the last attempt returns or raises")
-
-
-def _record(value: Any) -> dict[str, Any]:
-    return {str(key): item for key, item in value.items()} if isinstance(value, dict) else {"output": value}

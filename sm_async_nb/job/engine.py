@@ -184,15 +184,12 @@ class Engine:
             self._underway.sending -= 1
 
     async def _upload_and_invoke(self, request: int) -> None:
-        batch, attempt = self._batch, int(self.ledger.attempt[request])
-        fields = batch.fields_of(request, attempt, self._layout)
-        location = self._layout.input_location(request, batch.codec.suffix)
-        if not self.ledger.input_uploaded[request] and request not in self._uploaded:
-            content_type = batch.fields.content_type
-            await self._storage.put(location, batch.payload(request), content_type)
+        prepared = self._batch.prepare(request, int(self.ledger.attempt[request]), self._layout)
+        if prepared.location is not None and not self._is_up(request):
+            await self._storage.put(prepared.location, prepared.payload, prepared.fields.get("content_type"))
             self._uploaded.add(request)
             self._learn(Fact.INPUT_UPLOADED, request, self._now())
-        accepted = await self._runtime.invoke({**fields, "input_location": str(location)})
+        accepted = await self._runtime.invoke(prepared.fields)
         self._learn(
             Fact.ACCEPTED,
             request,
@@ -202,6 +199,9 @@ class Engine:
             inference_id=accepted.inference_id,
             request_id=accepted.request_id,
         )
+
+    def _is_up(self, request: int) -> bool:
+        return bool(self.ledger.input_uploaded[request]) or request in self._uploaded
 
     def _let_go(self, request: int) -> None:
         """Nothing was learned about the request: it stays where it is, and may be sent again."""

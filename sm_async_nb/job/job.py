@@ -23,10 +23,18 @@ from sm_async_nb.core.columns import FloatArray, IntArray
 from sm_async_nb.core.ledger import Ledger, Snapshot, Status
 from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.core.plan import Limits
-from sm_async_nb.errors import WaitTimeoutError
+from sm_async_nb.core.problems import label
+from sm_async_nb.errors import (
+    InferenceFailedError,
+    InvocationExpiredError,
+    RequestError,
+    SmAsyncError,
+    WaitTimeoutError,
+)
 from sm_async_nb.job import background
 from sm_async_nb.job.answers import Answers
 from sm_async_nb.job.engine import Connections, Engine
+from sm_async_nb.job.shape import Shape
 
 # How long after TTL and timeout an answer may still be on its way into S3 before silence counts. Seconds.
 GRACE = 60
@@ -58,9 +66,9 @@ class Job:
         self._session = session
         self._limits = limits
         self._progress = progress
-        self._ledger = Ledger(len(batch), allowance=batch.fields.allowance + GRACE)
+        self._ledger = Ledger(len(batch), allowance=batch.allowance + GRACE)
         self._lock = threading.Lock()
-        self._answers = Answers(len(batch), batch.fields.accept)
+        self._answers = Answers(batch.packing, batch.accept, packed=batch.terms.packed)
         self._fetching = threading.Lock()
         self._changed = threading.Condition()
         now = time.time()
@@ -90,7 +98,8 @@ class Job:
         return self._snapshot
 
     def __len__(self) -> int:
-        return len(self._batch)
+        """How many rows were submitted."""
+        return len(self._batch.frame)
 
     def __repr__(self) -> str:
         seen = self._snapshot
@@ -146,7 +155,15 @@ class Job:
 
     # Looking at rows
 
-    def results(self, *, join: bool = False) -> pd.DataFrame:
+    def results(
+        self,
+        *,
+        join: bool = False,
+        output: str | Callable[[Any], Any] | None = None,
+        dtype: Any = None,
+        explode: bool = False,
+        errors: str = "coerce",
+    ) -> pd.DataFrame:
         """The decoded outputs, one row for each submitted row, on the submitted index and in its order.
 
         A dict's keys become columns, any other answer the column ``output``. A row without an answer, yet or for
@@ -157,15 +174,37 @@ class Job:
         join
             Put the submitted columns before the outputs, row by row, which works for an index with duplicates too.
             An output column whose name is taken gets ``_output`` behind it.
+        output
+            Which part of an answer is wanted: a JMESPath (``"predictions[0].score"``), a function of the decoded
+            answer, or ``"raw"`` for the bytes of the request's answer.
+        dtype
+            The columns' types, as for ``DataFrame.astype``.
+        explode
+            Make as many rows of an answer as it has items, each with the row's index label.
+        errors
+            ``"coerce"`` leaves rows without an answer missing, ``"ignore"`` leaves them out, and ``"raise"`` raises
+            for the first row that has failed.
+
+        Raises
+        ------
+        InferenceFailedError, InvocationExpiredError, RequestError
+            With ``errors="raise"``, for the first row that has failed, with its label and the model's own words.
         """
-        everything = np.arange(len(self))
-        self._load_outputs(everything)
-        outputs = self._answers.frame(everything, self._batch.frame.index)
+        shape = Shape(output=output, dtype=dtype, explode=explode, errors=errors)
+        self._load_outputs(np.arange(len(self._batch)))
+        if errors == "raise":
+            self._raise_first_failure()
+        rows, index = np.arange(len(self)), self._batch.frame.index
         if not join:
-            return outputs
-        submitted = self._batch.frame
+            return self._answers.frame(rows, index, shape)
+        places = pd.RangeIndex(len(self))  # the submitted labels may repeat; places do not
+        outputs = self._answers.frame(rows, places, shape)
+        submitted = self._batch.frame.iloc[outputs.index].set_axis(outputs.index)
         taken = {name: f"{name}_output" for name in outputs.columns if name in submitted.columns}
-        return pd.concat([submitted, outputs.rename(columns=taken)], axis="columns")
+        joined = pd.concat(
+            [submitted.reset_index(drop=True), outputs.rename(columns=taken).reset_index(drop=True)], axis="columns"
+        )
+        return joined.set_axis(index[outputs.index])
 
     def table(self) -> pd.DataFrame:
         """One line for each row: how it stands, its times, its latency in seconds, its error, and its locations."""
@@ -177,7 +216,22 @@ class Job:
             failed = self._ledger.where(Status.FAILED)
             bad = self._ledger.where(Status.FAILED, Status.EXPIRED, Status.REJECTED)
         self._load_failures(failed)
-        return self._table(np.union1d(bad, self._undecodable()))
+        return self._table(self._rows_of(np.union1d(bad, self._undecodable())))
+
+    def _rows_of(self, requests: IntArray) -> IntArray:
+        """The rows that these requests answer, in the frame's order."""
+        of = self._batch.packing.request_of(np.arange(len(self)))
+        return np.flatnonzero(np.isin(of, requests))
+
+    def _raise_first_failure(self) -> None:
+        failures = self.failures()
+        if len(failures):
+            first = failures.iloc[0]
+            others = f" {len(failures) - 1} more rows failed." if len(failures) > 1 else ""
+            raise _ERRORS.get(first["status"], InferenceFailedError)(
+                f"Row {label(failures.index, 0)} is {first['status']}: {first['error']}{others}"
+                " job.failures() has them all."
+            )
 
     # The engine
 
@@ -244,7 +298,7 @@ class Job:
         return self
 
     def _completed(self) -> Iterator[pd.DataFrame]:
-        given = np.zeros(len(self), dtype=np.bool_)
+        given = np.zeros(len(self._batch), dtype=np.bool_)
         for _ in self._follow(None):
             fresh = self._fresh(given)
             if fresh.size:
@@ -252,7 +306,7 @@ class Job:
                 yield self._given(fresh, given)
 
     async def _completed_async(self) -> AsyncIterator[pd.DataFrame]:
-        given = np.zeros(len(self), dtype=np.bool_)
+        given = np.zeros(len(self._batch), dtype=np.bool_)
         async for _ in self._follow_async():
             fresh = self._fresh(given)
             if fresh.size:
@@ -266,7 +320,8 @@ class Job:
 
     def _given(self, fresh: IntArray, given: Any) -> pd.DataFrame:
         given[fresh] = True
-        return self._answers.frame(fresh, self._batch.frame.index[fresh])
+        rows = self._rows_of(fresh)
+        return self._answers.frame(rows, self._batch.frame.index[rows])
 
     # Fetching
 
@@ -298,8 +353,9 @@ class Job:
 
     # Tables
 
-    def _table(self, requests: IntArray) -> pd.DataFrame:
-        ledger, layout, suffix = self._ledger, self._layout, self._batch.codec.suffix
+    def _table(self, rows: IntArray) -> pd.DataFrame:
+        ledger, batch = self._ledger, self._batch
+        requests = batch.packing.request_of(rows)
         with self._lock:
             status = ledger.status[requests]
             accepted_at, finished_at = ledger.accepted_at[requests], ledger.finished_at[requests]
@@ -319,10 +375,10 @@ class Job:
                 # S3 dates objects by the whole second, so a quick answer can seem to come before its question.
                 "latency": np.maximum(finished_at - accepted_at, 0),
                 "error": np.array(errors, dtype=object),
-                "input_location": [str(layout.input_location(request, suffix)) for request in requests.tolist()],
+                "input_location": [batch.input_location(request, self._layout) for request in requests.tolist()],
                 **columns,
             },
-            index=self._batch.frame.index[requests],
+            index=batch.frame.index[rows],
         )
 
     def _undecodable(self) -> IntArray:
@@ -330,6 +386,13 @@ class Job:
             completed = self._ledger.where(Status.COMPLETED)
         told = np.array(sorted(self._answers.messages), dtype=np.int64)
         return np.intersect1d(completed, told)
+
+
+_ERRORS: dict[str, type[SmAsyncError]] = {
+    str(Status.FAILED): InferenceFailedError,
+    str(Status.EXPIRED): InvocationExpiredError,
+    str(Status.REJECTED): RequestError,
+}
 
 
 class Both(Generic[Item]):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import UTC, datetime
 from importlib.metadata import version
@@ -15,7 +15,8 @@ import pandas as pd
 from sm_async_nb.aws.endpoint import Endpoint, describe_endpoint
 from sm_async_nb.aws.session import Session, checked_session, known_fields
 from sm_async_nb.aws.storage import Storage, open_storage
-from sm_async_nb.core.batch import Batch, RequestFields
+from sm_async_nb.core.batch import Batch
+from sm_async_nb.core.build import RequestArguments, build_batch
 from sm_async_nb.core.locations import JobLayout, S3Location, check_job_id, new_job_id, parse_s3_uri
 from sm_async_nb.core.plan import Limits
 from sm_async_nb.errors import JobInUseError, RequestError, StorageAccessError
@@ -30,9 +31,8 @@ _HOW_TO_CHOOSE = f"Pass input_prefix='s3://bucket/prefix', or set {INPUT_PREFIX_
 
 def submit(
     frame: pd.DataFrame,
+    arguments: RequestArguments,
     *,
-    columns: Sequence[Hashable] | None,
-    fields: RequestFields,
     name: str | None,
     session: Session | None,
     input_prefix: str | None,
@@ -49,11 +49,11 @@ def submit(
     _check_frame(frame)
     _check_name(name)
     session = checked_session(session)
-    batch = Batch(snapshot(frame), columns=columns, fields=fields, known_fields=known_fields(session))
+    batch = build_batch(snapshot(frame), arguments, known_fields(session))
     batch.check()
     prefix = _given_prefix(input_prefix)
-    endpoint = describe_endpoint(session, fields.endpoint_name)
-    layout = JobLayout(prefix or _default_prefix(endpoint), name or new_job_id(fields.endpoint_name, time.time()))
+    endpoint = describe_endpoint(session, arguments.endpoint_name)
+    layout = JobLayout(prefix or _default_prefix(endpoint), name or new_job_id(arguments.endpoint_name, time.time()))
     background.run(_create(session, batch, layout, endpoint))
     job = Job(batch=batch, layout=layout, endpoint=endpoint, session=session, limits=limits, progress=progress)
     job.start()
@@ -128,11 +128,13 @@ def _manifest(batch: Batch, layout: JobLayout, endpoint: Endpoint) -> bytes:
             "job_id": layout.job_id,
             "created_at": datetime.now(UTC),
             "created_by": f"sm-async-nb {version('sm-async-nb')}",
-            "rows": len(batch),
+            "rows": len(batch.frame),
             "requests": len(batch),
             "shards": 1,
-            "columns": [str(column) for column in batch.columns],
-            "fields": batch.fields.given(),
+            "endpoint_name": batch.endpoint_name,
+            "columns": [str(column) for column in batch.content.columns] if batch.content else [],
+            "fields": batch.described_sources(),
+            "terms": vars(batch.terms),
             "s3_output_path": str(endpoint.s3_output_path) if endpoint.s3_output_path else None,
             "s3_failure_path": str(endpoint.s3_failure_path) if endpoint.s3_failure_path else None,
         },

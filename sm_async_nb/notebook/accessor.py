@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -24,21 +24,37 @@ class SmAsyncAccessor:
         endpoint_name: str,
         *,
         columns: Sequence[Hashable] | Hashable | None = None,
-        content_type: str = "application/json",
+        template: str | None = None,
+        payload: Any = None,
+        input_location: str | None = None,
+        content_type: str | None = None,
         accept: str | None = None,
         custom_attributes: str | None = None,
-        request_ttl_seconds: int | None = None,
-        invocation_timeout_seconds: int | None = None,
+        inference_id: str | None = None,
+        request_ttl_seconds: int | str | None = None,
+        invocation_timeout_seconds: int | str | None = None,
+        s3_output_path_extension: str | None = None,
+        filename: str | None = None,
+        nan: str = "null",
+        bare: bool = False,
+        wrap: str = "array",
+        rows_per_request: int | None = None,
+        max_payload_bytes: int | None = None,
+        inline: str = "never",
+        deduplicate: bool = False,
         name: str | None = None,
         session: Session | None = None,
         input_prefix: str | None = None,
         concurrency: int = 64,
         wait: bool = False,
     ) -> Job:
-        """Send every row of the frame to an asynchronous endpoint, one request each.
+        """Send the rows of the frame to an asynchronous endpoint.
 
-        The frame is copied first, so that it may be changed or thrown away afterwards. Everything that can be checked
-        is checked before anything is uploaded. The call returns as soon as the job runs.
+        The frame is copied first, so that it may be changed or thrown away afterwards. Every row is checked before
+        anything is uploaded. The call returns as soon as the job runs.
+
+        The fields of the request may be the same for all rows or differ: a text that is the name of a column means
+        that column, one with ``{{ }}`` is a template over the row's columns, anything else is a constant.
 
         Parameters
         ----------
@@ -46,15 +62,43 @@ class SmAsyncAccessor:
             An endpoint with an AsyncInferenceConfig, in service.
         columns
             The columns that make the payload, in this order; all of them by default.
+        template
+            A Jinja2 template of the payload instead. For JSON, ``{"inputs": {{ text }}}`` quotes and escapes by itself.
+        payload
+            Or a function of the row, a dict, that returns bytes, text or, for JSON, any object; or a serializer of
+            the SageMaker SDK.
+        input_location
+            Or the column of S3 URIs where the inputs lie already; nothing is uploaded then.
         content_type
-            How a row is written, and what the model is told: ``application/json`` (an object),
-            ``application/jsonlines`` (a line) or ``text/csv`` (no header, no index).
+            How rows are written, and what the model is told: ``application/json`` (the default),
+            ``application/jsonlines``, ``text/csv`` (no header, no index), ``text/libsvm``, ``text/plain``,
+            ``application/x-npy``, ``application/x-parquet``, or ``image/*``, ``audio/*`` and
+            ``application/octet-stream`` from one column of bytes, local paths or S3 URIs.
         accept, custom_attributes
             Passed to the model.
+        inference_id
+            A unique id for each request; made of the job and the row by default.
         request_ttl_seconds
             How long a request may wait in the service's queue, 60 to 21,600 seconds; the service's default is 21,600.
         invocation_timeout_seconds
             How long the model may take, 1 to 3,600 seconds; the service's default is 900.
+        s3_output_path_extension, filename
+            Where below the endpoint's output path an output goes, and its name; chosen so that tracking is cheap by
+            default, where the SDK knows these fields.
+        nan
+            What becomes of missing values: ``"null"`` (the type's own word for them), ``"error"``, or ``"omit"`` (the
+            key, for JSON).
+        bare
+            For JSON: send one column's value alone, without its name.
+        wrap
+            For JSON with several rows in a request: an ``"array"``, or ``"instances"``.
+        rows_per_request, max_payload_bytes
+            Put so many rows, or so many bytes of them, into one request; the answer is split back.
+        inline
+            ``"auto"`` puts payloads of up to 128,000 bytes inside the request instead of S3, ``"always"`` refuses
+            larger ones.
+        deduplicate
+            Send rows that are the same once, and give each of them the answer.
         name
             The job's name, unique below the input prefix; made of the endpoint's name and the time by default.
         session
@@ -83,22 +127,36 @@ class SmAsyncAccessor:
         >>> job.wait().results()  # doctest: +SKIP
         """
         # boto3, s3fs and pyarrow take a second to import, which `import sm_async_nb` should not.
-        from sm_async_nb.core.batch import RequestFields
+        from sm_async_nb.core.build import RequestArguments
         from sm_async_nb.core.plan import Limits
         from sm_async_nb.job.submit import submit
         from sm_async_nb.notebook.text import progress_line
 
+        arguments = RequestArguments(
+            endpoint_name=endpoint_name,
+            columns=columns,
+            template=template,
+            payload=payload,
+            input_location=input_location,
+            content_type=content_type,
+            accept=accept,
+            custom_attributes=custom_attributes,
+            inference_id=inference_id,
+            request_ttl_seconds=request_ttl_seconds,
+            invocation_timeout_seconds=invocation_timeout_seconds,
+            s3_output_path_extension=s3_output_path_extension,
+            filename=filename,
+            nan=nan,
+            bare=bare,
+            wrap=wrap,
+            rows_per_request=rows_per_request,
+            max_payload_bytes=max_payload_bytes,
+            inline=inline,
+            deduplicate=deduplicate,
+        )
         job = submit(
             self._frame,
-            columns=_as_list(columns),
-            fields=RequestFields(
-                endpoint_name=endpoint_name,
-                content_type=content_type,
-                accept=accept,
-                custom_attributes=custom_attributes,
-                request_ttl_seconds=request_ttl_seconds,
-                invocation_timeout_seconds=invocation_timeout_seconds,
-            ),
+            arguments,
             name=name,
             session=session,
             input_prefix=input_prefix,
@@ -106,10 +164,3 @@ class SmAsyncAccessor:
             progress=progress_line,
         )
         return job.wait() if wait else job
-
-
-def _as_list(columns: Sequence[Hashable] | Hashable | None) -> Sequence[Hashable] | None:
-    """One column name is a list of one; a tuple is one name, since frames with two header lines have such names."""
-    if columns is None or isinstance(columns, list | pd.Index):
-        return columns
-    return [columns]

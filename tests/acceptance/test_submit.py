@@ -315,7 +315,7 @@ def test_a_job_in_s3_has_its_manifest_frame_and_journal(session, local):
     names = {key.removeprefix("sm-async-nb/kept/") for key in keys}
     assert {"manifest.json", "shards/00000/frame.parquet", "shards/00000/inputs/00000001.json"} <= names
     assert "shards/00000/journal/00000000.parquet" in names
-    assert {"endpoint_name": "local-endpoint", "content_type": "application/json"} == manifest["fields"]
+    assert {"content_type": "application/json"} == manifest["fields"]
     assert 2 == manifest["requests"] == len(job)
 
 
@@ -408,12 +408,20 @@ class TestRefusals:
                 {"invocation_timeout_seconds": 4000},
                 "InvocationTimeoutSeconds must be 1 to 3600 seconds, got 4000. Nothing was sent.",
             ),
-            ({"request_ttl_seconds": "1h"}, "RequestTTLSeconds must be a whole number, got '1h'. Nothing was sent."),
+            (
+                {"request_ttl_seconds": "1h"},
+                (
+                    "RequestTTLSeconds must be a whole number, got '1h'. The frame has no column of that name either."
+                    " Nothing was sent."
+                ),
+            ),
             (
                 {"content_type": "application/xml"},
                 (
                     "Rows cannot be written as content_type 'application/xml'; the types known are application/json,"
-                    " application/jsonlines, text/csv. Nothing was sent."
+                    " application/jsonlines, text/csv, text/libsvm, text/x-libsvm, application/x-npy,"
+                    " application/x-parquet, application/octet-stream, text/*, image/*, audio/*, video/*."
+                    " Nothing was sent."
                 ),
             ),
             (
@@ -442,8 +450,8 @@ class TestRefusals:
 
         assert str(caught.value) == (
             "2 of 3 rows cannot be sent:\n"
-            "  row 'b': a value of type object cannot be written as JSON.\n"
-            "  row 'c': a value of type set cannot be written as JSON.\n"
+            "  row 'b': column 'x': a value of type object cannot be written as JSON.\n"
+            "  row 'c': column 'x': a value of type set cannot be written as JSON.\n"
             "Nothing was sent."
         )
 

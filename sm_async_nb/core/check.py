@@ -1,0 +1,209 @@
+"""Going through every row of a batch once, before anything is sent, so that whatever cannot be sent is told at once."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+import pandas as pd
+
+from sm_async_nb.core.columns import IntArray
+from sm_async_nb.core.content import Content
+from sm_async_nb.core.packing import Packing, pack
+from sm_async_nb.core.problems import Problems, label
+from sm_async_nb.core.request import Field
+from sm_async_nb.core.sources import Source
+from sm_async_nb.core.terms import MAX_INPUT_BYTES, Terms
+from sm_async_nb.errors import RequestError
+
+BLOCK = 512
+
+# Given twice, these would make two requests indistinguishable, or one output overwrite the other.
+_UNIQUE = {"inference_id", "filename"}
+
+
+class Checked(NamedTuple):
+    """How the rows are packed, and how many bytes each request's payload has."""
+
+    packing: Packing
+    payload_bytes: IntArray
+
+
+class Check:
+    """The checks of one batch; :meth:`run` does them all and adds what it finds to ``problems``."""
+
+    def __init__(
+        self,
+        frame: pd.DataFrame,
+        content: Content | None,
+        varying: Mapping[str, Source],
+        known_fields: Mapping[str, Field],
+        terms: Terms,
+    ) -> None:
+        self.problems = Problems(frame.index)
+        self._frame = frame
+        self._content = content
+        self._varying = varying
+        self._known_fields = known_fields
+        self._terms = terms
+
+    def run(self) -> Checked:
+        """Check the fields of each row, pack the rows, check the payload of each request.
+
+        Raises
+        ------
+        RequestError
+            If the rows cannot be packed as asked. What is wrong with single rows is in ``problems``.
+        """
+        values = {name: self._values(name) for name in self._varying}
+        packing = self._packed(values)
+        for name, column in values.items():
+            self._check_field(name, column)
+            self._check_agreement(name, column, packing)
+        return Checked(packing, self._payload_bytes(packing))
+
+    # Fields
+
+    def _values(self, name: str) -> list[Any]:
+        """The field's value for each row; None, and a problem, where it cannot be made."""
+        found: list[Any] = []
+        for first in range(0, len(self._frame), BLOCK):
+            rows = self._frame.iloc[first : first + BLOCK]
+            found += self._each(rows, first, self._varying[name].values)
+        return found
+
+    def _check_field(self, name: str, values: Sequence[Any]) -> None:
+        field = self._known_fields[name]
+        first_row: dict[Any, int] = {}
+        for row, value in enumerate(values):
+            if value is None:
+                if name == "input_location":
+                    self.problems.add(row, "it has no input location.")
+            elif problem := field.problem(value):
+                self.problems.add(row, problem)
+            elif name in _UNIQUE and (other := first_row.setdefault(value, row)) != row:
+                same = label(self._frame.index, other)
+                self.problems.add(row, f"{field.member} {value!r} is that of row {same} too; it must be unique.")
+
+    def _check_agreement(self, name: str, values: Sequence[Any], packing: Packing) -> None:
+        """Rows that share a request share its fields."""
+        if not self._terms.packed or not len(packing):
+            return
+        codes = pd.factorize(np.array([repr(value) for value in values], dtype=object))[0][packing.slots]
+        starts = packing.bounds[:-1]
+        differ = np.maximum.reduceat(codes, starts) != np.minimum.reduceat(codes, starts)
+        for request in np.flatnonzero(differ).tolist():
+            member = self._known_fields[name].member
+            self.problems.add(int(packing.rows_of(request)[0]), f"{member} differs among the rows of its request.")
+
+    # Packing
+
+    def _packed(self, values: Mapping[str, Sequence[Any]]) -> Packing:
+        terms, content = self._terms, self._content
+        same_as = self._same_as(values) if terms.deduplicate else None
+        sizes = None
+        if terms.max_payload_bytes is not None and content is not None:
+            sizes = self._sizes(content)
+        return pack(
+            len(self._frame),
+            rows_per_request=terms.rows_at_most,
+            max_payload_bytes=terms.max_payload_bytes,
+            sizes=sizes,
+            same_as=same_as,
+            overhead=content.overhead if content else 0,
+        )
+
+    def _same_as(self, values: Mapping[str, Sequence[Any]]) -> IntArray:
+        """For each row the first that would send the same payload with the same fields."""
+        first: dict[bytes, int] = {}
+        found = np.arange(len(self._frame))
+        for row, payload in enumerate(self._row_payloads()):
+            if payload is not None:
+                told = repr([column[row] for column in values.values()]).encode()
+                digest = hashlib.blake2b(payload + b"\0" + told, digest_size=16).digest()
+                found[row] = first.setdefault(digest, row)
+        return found
+
+    def _row_payloads(self) -> Iterator[bytes | None]:
+        content = self._content
+        for first in range(0, len(self._frame), BLOCK):
+            rows = self._frame.iloc[first : first + BLOCK]
+            if content is None:
+                yield from [b""] * len(rows)
+            else:
+                yield from self._each(rows, first, lambda part: content.encode(part, range(len(part) + 1)))
+
+    def _sizes(self, content: Content) -> IntArray:
+        sizes: list[int] = []
+        for first in range(0, len(self._frame), BLOCK):
+            rows = self._frame.iloc[first : first + BLOCK]
+            sizes += [size or 0 for size in self._each(rows, first, lambda part: _known_sizes(content, part))]
+        return np.array(sizes, dtype=np.int64)
+
+    # Payloads
+
+    def _payload_bytes(self, packing: Packing) -> IntArray:
+        sizes = np.zeros(len(packing), dtype=np.int64)
+        if self._content is None:
+            return sizes
+        for first in range(0, len(packing), BLOCK):
+            requests = range(first, min(first + BLOCK, len(packing)))
+            for request, payload in zip(requests, self._payloads(self._content, packing, requests), strict=True):
+                sizes[request] = len(payload or b"")
+                self._check_size(int(packing.rows_of(request)[0]), len(payload or b""))
+        return sizes
+
+    def _payloads(self, content: Content, packing: Packing, requests: range) -> list[bytes | None]:
+        rows, bounds = packing.taken(self._frame, requests)
+        try:
+            return list(content.encode(rows, bounds))
+        except (TypeError, ValueError):
+            return [self._payload(content, packing, request) for request in requests]
+
+    def _payload(self, content: Content, packing: Packing, request: int) -> bytes | None:
+        """One request's payload; where it cannot be made, the row that is to blame."""
+        rows, bounds = packing.taken(self._frame, range(request, request + 1))
+        try:
+            return content.encode(rows, bounds)[0]
+        except (TypeError, ValueError) as error:
+            found = len(self.problems)
+            for row in packing.rows_of(request).tolist():
+                self._each(self._frame.iloc[row : row + 1], row, lambda part: content.encode(part, (0, 1)))
+            if len(self.problems) == found:
+                self.problems.add(int(packing.rows_of(request)[0]), f"{error}.")
+            return None
+
+    def _check_size(self, row: int, size: int) -> None:
+        most, of = self._largest_payload()
+        if size > most:
+            self.problems.add(row, f"its payload has {size:,} bytes, and {of} {most:,} at most.")
+
+    def _largest_payload(self) -> tuple[int, str]:
+        if self._terms.inline == "always":
+            return self._known_fields["body"].maximum or 0, "a request carries"
+        if self._terms.max_payload_bytes is not None:
+            return self._terms.max_payload_bytes, "max_payload_bytes allows"
+        return MAX_INPUT_BYTES, "the service takes"
+
+    def _each(self, rows: pd.DataFrame, first: int, make: Callable[[pd.DataFrame], Sequence[Any]]) -> list[Any]:
+        """What ``make`` makes of the rows; if it cannot, row by row, with a problem for each that is to blame."""
+        try:
+            return list(make(rows))
+        except (TypeError, ValueError) as error:
+            if len(rows) == 1:
+                self.problems.add(first, f"{error}.")
+                return [None]
+        starts = range(len(rows))
+        return [self._each(rows.iloc[start : start + 1], first + start, make)[0] for start in starts]
+
+
+def _known_sizes(content: Content, rows: pd.DataFrame) -> list[int]:
+    sizes = content.sizes(rows)
+    if sizes is None:
+        raise RequestError(
+            "max_payload_bytes needs a type whose rows add up: JSON, JSON Lines, CSV, libsvm or text."
+            " Use rows_per_request instead. Nothing was sent."
+        )
+    return sizes
