@@ -31,6 +31,7 @@ class Accepted:
     output_location: str
     failure_location: str
     request_id: str
+    http_status: int = HTTPStatus.ACCEPTED
 
 
 class Runtime(Protocol):
@@ -84,6 +85,7 @@ class BotoRuntime:
             output_location=answer.get("OutputLocation", ""),
             failure_location=answer.get("FailureLocation", ""),
             request_id=answer["ResponseMetadata"].get("RequestId", ""),
+            http_status=answer["ResponseMetadata"]["HTTPStatusCode"],
         )
 
 

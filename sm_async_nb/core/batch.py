@@ -20,6 +20,7 @@ from sm_async_nb.core.columns import FloatArray, IntArray
 from sm_async_nb.core.content import Content
 from sm_async_nb.core.locations import JobLayout, S3Location
 from sm_async_nb.core.packing import Packing, one_row_each
+from sm_async_nb.core.problems import Problems
 from sm_async_nb.core.request import Field
 from sm_async_nb.core.sources import Constant, Source
 from sm_async_nb.core.terms import DEFAULT_INVOCATION_TIMEOUT_SECONDS, DEFAULT_REQUEST_TTL_SECONDS, Terms
@@ -162,9 +163,13 @@ class Batch:
         RequestError
             Counting the rows that cannot, with the first few by index label, the value and the rule.
         """
+        self.find_problems().refuse()
+
+    def find_problems(self) -> Problems:
+        """The same check, for those who want to see the problems and not to be refused."""
         check = Check(self.frame, self.content, self._varying, self.known_fields, self.terms)
         self.packing, self.payload_bytes = check.run()
-        check.problems.refuse()
+        return check.problems
 
     # What is sent
 

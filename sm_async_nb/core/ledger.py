@@ -100,8 +100,8 @@ class Learned:
     """One fact about many requests.
 
     ``at`` is when it happened, one time for all or one each. ``details`` are what came with the fact, a sequence each:
-    ``output_location``, ``failure_location``, ``inference_id`` and ``request_id`` with ACCEPTED; ``message`` with
-    REFUSED and FAILURE_FOUND.
+    ``output_location``, ``failure_location``, ``inference_id``, ``request_id`` and ``http_status`` with ACCEPTED;
+    ``message``, ``request_id`` and ``http_status`` with REFUSED.
     """
 
     fact: Fact
@@ -162,6 +162,7 @@ class Ledger:
         self.input_uploaded = np.zeros(length, dtype=np.bool_)
         self.accepted_at = np.full(length, np.nan)
         self.finished_at = np.full(length, np.nan)
+        self.http_status = np.zeros(length, dtype=np.uint16)
         self.allowance = np.asarray(allowance, dtype=np.float64)
         self.texts = {
             name: TextColumn(length) for name in ("output_location", "failure_location", "inference_id", "request_id")
@@ -279,6 +280,8 @@ class Ledger:
             kept = values if moved.all() else [value for value, keep in zip(values, moved, strict=True) if keep]
             if name == "message":
                 self.messages.update((int(r), text) for r, text in zip(requests, kept, strict=True) if text)
+            elif name == "http_status":
+                self.http_status[requests] = [int(status or 0) for status in kept]
             else:
                 self.texts[name].put(requests, kept)
 
@@ -286,6 +289,7 @@ class Ledger:
         self.attempt[requests] += 1
         self.accepted_at[requests] = np.nan
         self.finished_at[requests] = np.nan
+        self.http_status[requests] = 0
         for column in self.texts.values():
             column.clear(requests)
         for request in requests.tolist():

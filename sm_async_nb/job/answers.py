@@ -52,6 +52,12 @@ class Answers:
         """Those whose output was not fetched yet."""
         return requests[~self._fetched[requests]]
 
+    def forget(self, requests: IntArray) -> None:
+        """Let go of what was fetched for these requests, which costs a GET each if they are wanted again."""
+        self._values[self._packing.slots_of(requests)] = None
+        self._bodies[requests] = None
+        self.has_value[requests] = self._fetched[requests] = False
+
     async def fetch_outputs(self, storage: Storage, requests: Sequence[int], locations: Sequence[str]) -> None:
         """Get and decode the outputs at ``locations``, one GET each.
 

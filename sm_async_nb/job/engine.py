@@ -173,7 +173,7 @@ class Engine:
         try:
             await self._upload_and_invoke(request)
         except InvocationRefusedError as refusal:
-            self._learn(Fact.REFUSED, request, self._now(), message=str(refusal), request_id=refusal.request_id)
+            self._learn(Fact.REFUSED, request, self._now(), **_told(refusal))
         except ServiceTroubleError as trouble:
             self._meet(self._sends, trouble)
             self._underway.hold_until = self._sends.hold_until
@@ -198,6 +198,7 @@ class Engine:
             failure_location=accepted.failure_location,
             inference_id=accepted.inference_id,
             request_id=accepted.request_id,
+            http_status=str(accepted.http_status),
         )
 
     def _is_up(self, request: int) -> bool:
@@ -327,3 +328,7 @@ class Engine:
                 is_over=is_over,
             )
         )
+
+
+def _told(refusal: InvocationRefusedError) -> dict[str, str]:
+    return {"message": str(refusal), "request_id": refusal.request_id, "http_status": str(refusal.status)}

@@ -48,8 +48,8 @@ def _to_arrow(column: pd.Series) -> pa.Array:
     try:
         array = pa.Array.from_pandas(column)
     except (ValueError, TypeError, NotImplementedError, OverflowError):  # Arrow's own errors are subclasses of these
-        return _as_texts(column)
-    return array if _fits_parquet(array.type) else _as_texts(column)
+        return as_texts(column)
+    return array if _fits_parquet(array.type) else as_texts(column)
 
 
 def _fits_parquet(kind: pa.DataType) -> bool:
@@ -59,7 +59,8 @@ def _fits_parquet(kind: pa.DataType) -> bool:
     return all(_fits_parquet(kind.field(place).type) for place in range(kind.num_fields))
 
 
-def _as_texts(column: pd.Series) -> pa.Array:
+def as_texts(column: pd.Series) -> pa.Array:
+    """Each value as JSON text, None where there is none."""
     return pa.array([None if value is None else _as_text(value) for value in column], pa.string())
 
 

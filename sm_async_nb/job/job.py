@@ -9,7 +9,8 @@ import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
 from concurrent.futures import Future
-from typing import Any, Generic, TypeVar
+from pathlib import Path
+from typing import Any, overload
 
 import numpy as np
 import pandas as pd
@@ -19,7 +20,7 @@ from sm_async_nb.aws.runtime import open_runtime
 from sm_async_nb.aws.session import Session
 from sm_async_nb.aws.storage import open_storage
 from sm_async_nb.core.batch import Batch
-from sm_async_nb.core.columns import FloatArray, IntArray
+from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.ledger import Ledger, Snapshot, Status
 from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.core.plan import Limits
@@ -34,12 +35,14 @@ from sm_async_nb.errors import (
 from sm_async_nb.job import background
 from sm_async_nb.job.answers import Answers
 from sm_async_nb.job.engine import Connections, Engine
-from sm_async_nb.job.shape import Shape
+from sm_async_nb.job.export import Target, parts
+from sm_async_nb.job.following import Both
+from sm_async_nb.job.shape import Pick, Shape
+from sm_async_nb.job.table import columns_of, errors_of
 
 # How long after TTL and timeout an answer may still be on its way into S3 before silence counts. Seconds.
 GRACE = 60
 
-Item = TypeVar("Item")
 ShowProgress = Callable[[Snapshot], None]
 
 
@@ -155,15 +158,39 @@ class Job:
 
     # Looking at rows
 
+    @overload
     def results(
         self,
         *,
         join: bool = False,
-        output: str | Callable[[Any], Any] | None = None,
+        output: str | Pick | None = None,
         dtype: Any = None,
         explode: bool = False,
         errors: str = "coerce",
-    ) -> pd.DataFrame:
+        into: None = None,
+    ) -> pd.DataFrame: ...
+
+    @overload
+    def results(
+        self,
+        *,
+        output: str | Pick | None = None,
+        dtype: Any = None,
+        explode: bool = False,
+        errors: str = "coerce",
+        into: str | Path,
+    ) -> list[str]: ...
+
+    def results(
+        self,
+        *,
+        join: bool = False,
+        output: str | Pick | None = None,
+        dtype: Any = None,
+        explode: bool = False,
+        errors: str = "coerce",
+        into: str | Path | None = None,
+    ) -> pd.DataFrame | list[str]:
         """The decoded outputs, one row for each submitted row, on the submitted index and in its order.
 
         A dict's keys become columns, any other answer the column ``output``. A row without an answer, yet or for
@@ -185,26 +212,48 @@ class Job:
             ``"coerce"`` leaves rows without an answer missing, ``"ignore"`` leaves them out, and ``"raise"`` raises
             for the first row that has failed.
 
+        into
+            A folder or an S3 URI: write Parquet files there, a part after the other in row order, without holding the
+            answers in memory, and return where they lie. Parts that are there already are never overwritten.
+
         Raises
         ------
         InferenceFailedError, InvocationExpiredError, RequestError
             With ``errors="raise"``, for the first row that has failed, with its label and the model's own words.
         """
         shape = Shape(output=output, dtype=dtype, explode=explode, errors=errors)
-        self._load_outputs(np.arange(len(self._batch)))
         if errors == "raise":
             self._raise_first_failure()
+        if into is not None:
+            return self._written(into, shape, join=join)
+        self._load_outputs(np.arange(len(self._batch)))
         rows, index = np.arange(len(self)), self._batch.frame.index
         if not join:
             return self._answers.frame(rows, index, shape)
-        places = pd.RangeIndex(len(self))  # the submitted labels may repeat; places do not
-        outputs = self._answers.frame(rows, places, shape)
-        submitted = self._batch.frame.iloc[outputs.index].set_axis(outputs.index)
-        taken = {name: f"{name}_output" for name in outputs.columns if name in submitted.columns}
-        joined = pd.concat(
-            [submitted.reset_index(drop=True), outputs.rename(columns=taken).reset_index(drop=True)], axis="columns"
-        )
-        return joined.set_axis(index[outputs.index])
+        outputs = self._answers.frame(rows, pd.RangeIndex(len(self)), shape)
+        return _joined(self._batch.frame, outputs).set_axis(index[outputs.index])
+
+    def _written(self, into: str | Path, shape: Shape, *, join: bool) -> list[str]:
+        if join:
+            raise RequestError("join=True is not for into=: the parts are in row order, beside the submitted frame.")
+        with self._fetching:
+            return background.run(self._write_parts(into, shape))
+
+    async def _write_parts(self, into: str | Path, shape: Shape) -> list[str]:
+        written: list[str] = []
+        async with open_storage(self._session) as storage:
+            target = Target(into, storage)
+            await target.check()
+            for rows, requests, finished in parts(self._batch.packing, len(self)):
+                kept = finished[~self._answers.has_value[finished]]
+                missing = self._answers.missing(self._completed_among(requests))
+                await self._answers.fetch_outputs(
+                    storage, missing.tolist(), self._locations("output_location", missing)
+                )
+                frame = self._answers.frame(rows, self._batch.frame.index[rows], shape)
+                written.append(await target.write(len(written), frame))
+                self._answers.forget(kept)
+        return written
 
     def table(self) -> pd.DataFrame:
         """One line for each row: how it stands, its times, its latency in seconds, its error, and its locations."""
@@ -325,9 +374,13 @@ class Job:
 
     # Fetching
 
-    def _load_outputs(self, requests: IntArray) -> None:
+    def _completed_among(self, requests: IntArray) -> IntArray:
         with self._lock:
-            completed = requests[self._ledger.status[requests] == Status.COMPLETED]
+            is_completed = self._ledger.status[requests] == Status.COMPLETED
+        return np.asarray(requests[is_completed], dtype=np.int64)
+
+    def _load_outputs(self, requests: IntArray) -> None:
+        completed = self._completed_among(requests)
         if self._answers.missing(completed).size:
             _run_alone(self._fetching, self._fetch_outputs(completed))
 
@@ -351,35 +404,13 @@ class Job:
         with self._lock:
             return self._ledger.texts[name].take(requests)
 
-    # Tables
-
     def _table(self, rows: IntArray) -> pd.DataFrame:
-        ledger, batch = self._ledger, self._batch
-        requests = batch.packing.request_of(rows)
+        requests = self._batch.packing.request_of(rows)
         with self._lock:
-            status = ledger.status[requests]
-            accepted_at, finished_at = ledger.accepted_at[requests], ledger.finished_at[requests]
-            deadlines = ledger.deadline(requests)
-            columns = {name: column.take(requests) for name, column in ledger.texts.items()}
-            attempt = ledger.attempt[requests] + 1
-            messages = {**ledger.messages, **self._answers.messages}
-        errors = [messages.get(request) for request in requests.tolist()]
-        for place in np.flatnonzero(status == Status.EXPIRED):
-            errors[place] = f"Neither an output nor a failure came by {_utc(deadlines[place : place + 1])[0]}."
-        return pd.DataFrame(
-            {
-                "status": pd.Categorical.from_codes(status, categories=pd.Index([str(word) for word in Status])),
-                "attempt": attempt,
-                "accepted_at": _utc(accepted_at),
-                "finished_at": _utc(finished_at),
-                # S3 dates objects by the whole second, so a quick answer can seem to come before its question.
-                "latency": np.maximum(finished_at - accepted_at, 0),
-                "error": np.array(errors, dtype=object),
-                "input_location": [batch.input_location(request, self._layout) for request in requests.tolist()],
-                **columns,
-            },
-            index=batch.frame.index[rows],
-        )
+            told = columns_of(self._ledger, requests)
+        told["error"] = errors_of(self._ledger, requests, self._answers.messages)
+        places = [self._batch.input_location(request, self._layout) for request in requests.tolist()]
+        return pd.DataFrame({**told, "input_location": places}, index=self._batch.frame.index[rows])
 
     def _undecodable(self) -> IntArray:
         with self._lock:
@@ -395,20 +426,6 @@ _ERRORS: dict[str, type[SmAsyncError]] = {
 }
 
 
-class Both(Generic[Item]):
-    """What can be gone through with ``for`` and with ``async for``, from the start each time."""
-
-    def __init__(self, items: Callable[[], Iterator[Item]], items_async: Callable[[], AsyncIterator[Item]]) -> None:
-        self._items = items
-        self._items_async = items_async
-
-    def __iter__(self) -> Iterator[Item]:
-        return self._items()
-
-    def __aiter__(self) -> AsyncIterator[Item]:
-        return self._items_async()
-
-
 def _run_alone(lock: threading.Lock, work: Coroutine[Any, Any, None]) -> None:
     """Two threads that ask for the same outputs at once fetch them once."""
     with lock:
@@ -419,5 +436,8 @@ def _is_past(moment: float | None) -> bool:
     return moment is not None and time.monotonic() >= moment
 
 
-def _utc(times: FloatArray) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(pd.to_datetime(times, unit="s", utc=True)).round("ms")
+def _joined(submitted: pd.DataFrame, outputs: pd.DataFrame) -> pd.DataFrame:
+    """The submitted rows beside their outputs, whose index is their place in the frame: labels may repeat."""
+    taken = {name: f"{name}_output" for name in outputs.columns if name in submitted.columns}
+    beside = submitted.iloc[outputs.index].set_axis(pd.RangeIndex(len(outputs)))
+    return pd.concat([beside, outputs.rename(columns=taken).set_axis(beside.index)], axis="columns")

@@ -18,7 +18,7 @@ from sm_async_nb.core.ledger import Fact, Learned
 from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.errors import JobInUseError
 
-_DETAILS = ("output_location", "failure_location", "inference_id", "request_id", "message")
+_DETAILS = ("output_location", "failure_location", "inference_id", "request_id", "http_status", "message")
 _SCHEMA = pa.schema(
     [
         ("request", pa.uint32()),

@@ -17,6 +17,7 @@ from sm_async_nb.aws.session import Session, checked_session, known_fields
 from sm_async_nb.aws.storage import Storage, open_storage
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.build import RequestArguments, build_batch
+from sm_async_nb.core.estimate import Plan, estimate
 from sm_async_nb.core.locations import JobLayout, S3Location, check_job_id, new_job_id, parse_s3_uri
 from sm_async_nb.core.plan import Limits
 from sm_async_nb.errors import JobInUseError, RequestError, StorageAccessError
@@ -58,6 +59,27 @@ def submit(
     job = Job(batch=batch, layout=layout, endpoint=endpoint, session=session, limits=limits, progress=progress)
     job.start()
     return job
+
+
+def plan(
+    frame: pd.DataFrame,
+    arguments: RequestArguments,
+    *,
+    session: Session | None,
+    seconds_per_request: float | None,
+    price_per_hour: float | None,
+    slots: int,
+) -> Plan:
+    """What a submit would do, without a call to AWS.
+
+    Raises
+    ------
+    RequestError
+        If an argument is wrong whatever the rows are; what is wrong with rows is in the plan.
+    """
+    _check_frame(frame)
+    batch = build_batch(frame, arguments, known_fields(session or Session()))
+    return estimate(batch, seconds_per_request=seconds_per_request, price_per_hour=price_per_hour, slots=slots)
 
 
 def _check_name(name: str | None) -> None:

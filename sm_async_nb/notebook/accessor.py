@@ -9,6 +9,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from sm_async_nb.aws.session import Session
+    from sm_async_nb.core.estimate import Plan
     from sm_async_nb.job.job import Job
 
 
@@ -164,3 +165,64 @@ class SmAsyncAccessor:
             progress=progress_line,
         )
         return job.wait() if wait else job
+
+    def plan(
+        self,
+        endpoint_name: str,
+        *,
+        seconds_per_request: float | None = None,
+        price_per_hour: float | None = None,
+        max_concurrent_invocations_per_instance: int = 1,
+        **arguments: Any,
+    ) -> Plan:
+        """Say what :meth:`submit` would do with the same arguments, and send nothing; AWS is not even asked.
+
+        The plan shows the first payloads as they would be sent, their sizes, the number of calls by operation, the
+        fee for S3, and every problem found.
+
+        Parameters
+        ----------
+        endpoint_name, **arguments
+            As for :meth:`submit`.
+        seconds_per_request
+            How long the model takes for a request; with it the plan tells the instance-hours.
+        price_per_hour
+            What an instance of the endpoint costs in US dollars; with it the plan tells what they cost.
+        max_concurrent_invocations_per_instance
+            How many requests an instance works on at the same time.
+
+        Returns
+        -------
+        Plan
+            With a text and an HTML form.
+
+        Raises
+        ------
+        RequestError
+            If an argument is wrong whatever the rows are.
+
+        Examples
+        --------
+        >>> import pandas as pd, sm_async_nb
+        >>> plan = pd.DataFrame({"x": [1, 2]}).sm_async.plan("double")
+        >>> plan.requests, plan.samples
+        (2, ('{"x":1}', '{"x":2}'))
+        """
+        from sm_async_nb.core.build import RequestArguments
+        from sm_async_nb.job.submit import plan
+
+        session = arguments.pop("session", None)
+        for name in _OF_SUBMIT_ALONE:
+            arguments.pop(name, None)
+        return plan(
+            self._frame,
+            RequestArguments(endpoint_name=endpoint_name, **arguments),
+            session=session,
+            seconds_per_request=seconds_per_request,
+            price_per_hour=price_per_hour,
+            slots=max_concurrent_invocations_per_instance,
+        )
+
+
+# These say where a job lies and how it runs, not what it sends.
+_OF_SUBMIT_ALONE = ("name", "input_prefix", "concurrency", "wait")

@@ -266,3 +266,44 @@ def _one_of_three_fails(submit, model):
 
     model.answer = answer
     return submit(pd.DataFrame({"x": [1, 2, 3]}, index=list("abc")))
+
+
+@pytest.mark.parametrize("place", ["folder", "s3"])
+def test_results_can_be_written_in_parts(submit, echo, tmp_path, place, monkeypatch):
+    """Parquet files in row order, one GET an output, and nothing of it kept in memory."""
+    monkeypatch.setattr("sm_async_nb.job.export.ROWS_A_PART", 4)
+    frame = pd.DataFrame({"x": range(10)}, index=[f"r{n}" for n in range(10)])
+    into = str(tmp_path / "scored") if place == "folder" else f"s3://{echo.bucket}/scored"
+    job = submit(frame, rows_per_request=3)
+
+    written = job.results(into=into)
+
+    assert [f"{into}/part-{n:05d}.parquet" for n in range(3)] == written
+    gets = echo.calls["s3 GetObject"]
+    assert 4 == gets
+    options = {"client_kwargs": {"endpoint_url": echo.environment["AWS_ENDPOINT_URL"]}, **KEYS}
+    parts = [pd.read_parquet(part, storage_options=options if place == "s3" else None) for part in written]
+    together = pd.concat(parts)
+    pd.testing.assert_frame_equal(frame, together, check_index_type=False)
+    with pytest.raises(RequestError, match=r"There are results at .*part-00000\.parquet already"):
+        job.results(into=into)
+
+
+KEYS = {"key": "local", "secret": "local"}
+
+
+def test_refused_requests_are_rejected_rows_and_the_others_go_on(submit, echo, monkeypatch):
+    """A 4xx about one request is that row's end, with the service's words and its status."""
+    from sm_async_nb.core.request import Field
+
+    # Let the client's own check pass, so that the service's is seen at work.
+    monkeypatch.setattr(Field, "problem", lambda self, value: None)
+    frame = pd.DataFrame({"x": [1, 2], "ttl": [60, 1]}, index=["good", "bad"])
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("botocore.validate.ParamValidator.validate", lambda *_: type("R", (), {"has_errors": bool})())
+        job = submit(frame, columns="x", request_ttl_seconds="ttl")
+
+    table = job.table()
+    assert {"good": "completed", "bad": "rejected"} == table["status"].astype(str).to_dict()
+    assert {"good": 202, "bad": 400} == table["http_status"].to_dict()
+    assert "Member must have value greater than or equal to 60" in job.failures()["error"]["bad"]
