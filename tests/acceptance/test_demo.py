@@ -34,6 +34,8 @@ def demo():
     return module
 
 
+# What an older scikit-learn asks of a newer SciPy is between the two.
+@pytest.mark.filterwarnings("ignore::DeprecationWarning")
 def test_demo_fails_when_one_prediction_disagrees(demo, monkeypatch, capsys):
     """One digit in one row is enough for exit status 1, and the row is named."""
 

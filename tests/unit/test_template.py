@@ -129,11 +129,6 @@ def test_a_template_that_cannot_be_is_refused_with_its_line(source, error, messa
     ("source", "message"),
     [
         (
-            '{"s": "say: {{ text }}"}',
-            "the template gives no JSON, line 1 column 14: unexpected character, expected ',' or '}'."
-            " Values bring their own quotes; inside quotes write {{ column | text }}",
-        ),
-        (
             "{{ text.__class__ }}",
             "the template may not do that: access to attribute '__class__' of 'str' object is unsafe.",
         ),
@@ -149,6 +144,15 @@ def test_a_template_that_fails_on_a_row_says_why(source, message):
         json_of(source)
 
     assert message == str(caught.value)
+
+
+def test_a_template_that_gives_no_json_says_where_and_how_to_write_it():
+    """Quotes around an expression that brings its own are the usual reason. What the parser says is its own affair."""
+    with pytest.raises(ValueError) as caught:
+        json_of('{"s": "say: {{ text }}"}')
+
+    assert str(caught.value).startswith("the template gives no JSON, line 1 column 14: unexpected character")
+    assert str(caught.value).endswith(". Values bring their own quotes; inside quotes write {{ column | text }}")
 
 
 def test_a_template_knows_the_columns_it_uses():
