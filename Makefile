@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint types notebooks clean
+.PHONY: demo test lint types notebooks bench-encode clean
 
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
@@ -18,6 +18,10 @@ lint: $(READY)
 
 types: $(READY)
 	$(BIN)/mypy
+
+# How fast rows become payloads. Not a test: a number on a busy machine says nothing.
+bench-encode: $(READY)
+	$(BIN)/python benchmarks/encode.py
 
 # Run the notebooks again and keep their outputs, which the tests compare with nothing but their own assertions.
 notebooks: $(READY)

@@ -29,11 +29,14 @@ from sm_async_nb.errors import ColumnNotFoundError, RequestError
 
 @dataclass(frozen=True, kw_only=True)
 class Prepared:
-    """One request, ready to go: its fields, and the input to upload first, if there is one."""
+    """One request, ready to go: its fields, and the input to upload first, if there is one.
 
-    fields: dict[str, Any]
+    Its repr tells the location only: payloads and custom attributes are sensitive.
+    """
+
+    fields: dict[str, Any] = field(repr=False)
     location: S3Location | None = None
-    payload: bytes = b""
+    payload: bytes = field(default=b"", repr=False)
 
 
 @dataclass
@@ -141,8 +144,12 @@ class Batch:
         return {"s3_output_path_extension", "filename"} <= self.known_fields.keys()
 
     def described_sources(self) -> dict[str, Any]:
-        """Each field's constant, or in words where its values come from."""
-        return {**{name: str(source) for name, source in self._varying.items()}, **self._constants}
+        """Each field's constant, unless it is sensitive, or in words where its values come from."""
+        constants = {
+            name: self.known_fields[name].shown(value) if self.known_fields[name].sensitive else value
+            for name, value in self._constants.items()
+        }
+        return {**{name: str(source) for name, source in self._varying.items()}, **constants}
 
     @property
     def accept(self) -> str | None:
@@ -211,10 +218,33 @@ def check_columns(frame: pd.DataFrame, columns: Sequence[Hashable]) -> list[Hash
     if not len(columns):
         raise RequestError("There is no column, so there is nothing to make a payload of. Nothing was sent.")
     for column in columns:
+        _check_name(column)
         if column not in frame.columns:
             raise ColumnNotFoundError(f"The frame has no column {column!r}.{_nearest(column, frame)} Nothing was sent.")
+    _refuse_broken_names(columns)
     _refuse_equal_names(columns)
     return list(columns)
+
+
+def _check_name(column: object) -> None:
+    try:
+        hash(column)
+    except TypeError:
+        raise RequestError(
+            f"columns= takes a column's name or a list of names, got a value of type {type(column).__name__}."
+            " Nothing was sent."
+        ) from None
+
+
+def _refuse_broken_names(columns: Sequence[Hashable]) -> None:
+    for column in columns:
+        try:
+            str(column).encode()
+        except UnicodeEncodeError:
+            raise RequestError(
+                f"The column {column!r} has a lone surrogate in its name, which no payload can carry; rename it."
+                " Nothing was sent."
+            ) from None
 
 
 def _refuse_equal_names(columns: Sequence[Hashable]) -> None:
@@ -228,6 +258,8 @@ def _refuse_equal_names(columns: Sequence[Hashable]) -> None:
 
 
 def _nearest(column: Hashable, frame: pd.DataFrame) -> str:
+    if isinstance(column, tuple) and all(name in frame.columns for name in column):
+        return " A tuple is one name; give several names as a list."
     names = {str(name): name for name in frame.columns}
     close = difflib.get_close_matches(str(column), names, n=1)
     if close:

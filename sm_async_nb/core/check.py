@@ -12,7 +12,7 @@ import pandas as pd
 from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.content import Content
 from sm_async_nb.core.packing import Packing, pack
-from sm_async_nb.core.problems import Problems, label
+from sm_async_nb.core.problems import Problems, label, sentence
 from sm_async_nb.core.request import Field
 from sm_async_nb.core.sources import Source
 from sm_async_nb.core.terms import MAX_INPUT_BYTES, Terms
@@ -22,6 +22,8 @@ BLOCK = 512
 
 # Given twice, these would make two requests indistinguishable, or one output overwrite the other.
 _UNIQUE = {"inference_id", "filename"}
+
+_ALIKE = "sort the frame so that rows with the same are together, or send one row a request"
 
 
 class Checked(NamedTuple):
@@ -60,7 +62,7 @@ class Check:
         values = {name: self._values(name) for name in self._varying}
         packing = self._packed(values)
         for name, column in values.items():
-            self._check_field(name, column)
+            self._check_field(name, column, packing)
             self._check_agreement(name, column, packing)
         return Checked(packing, self._payload_bytes(packing))
 
@@ -71,11 +73,22 @@ class Check:
         found: list[Any] = []
         for first in range(0, len(self._frame), BLOCK):
             rows = self._frame.iloc[first : first + BLOCK]
-            found += self._each(rows, first, self._varying[name].values)
+            found += self._each(rows, first, self._values_of(name))
         return found
 
-    def _check_field(self, name: str, values: Sequence[Any]) -> None:
+    def _values_of(self, name: str) -> Callable[[pd.DataFrame], list[Any]]:
+        def make(rows: pd.DataFrame) -> list[Any]:
+            try:
+                return self._varying[name].values(rows)
+            except (TypeError, ValueError) as error:
+                raise ValueError(f"{self._known_fields[name].member}: {error}") from None
+
+        return make
+
+    def _check_field(self, name: str, values: Sequence[Any], packing: Packing) -> None:
         field = self._known_fields[name]
+        begins = np.zeros(len(values), dtype=np.bool_)  # whether a row is the first of its request
+        begins[packing.slots[packing.bounds[:-1]]] = True
         first_row: dict[Any, int] = {}
         for row, value in enumerate(values):
             if value is None:
@@ -83,7 +96,7 @@ class Check:
                     self.problems.add(row, "it has no input location.")
             elif problem := field.problem(value):
                 self.problems.add(row, problem)
-            elif name in _UNIQUE and (other := first_row.setdefault(value, row)) != row:
+            elif name in _UNIQUE and begins[row] and (other := first_row.setdefault(value, row)) != row:
                 same = label(self._frame.index, other)
                 self.problems.add(row, f"{field.member} {value!r} is that of row {same} too; it must be unique.")
 
@@ -96,7 +109,9 @@ class Check:
         differ = np.maximum.reduceat(codes, starts) != np.minimum.reduceat(codes, starts)
         for request in np.flatnonzero(differ).tolist():
             member = self._known_fields[name].member
-            self.problems.add(int(packing.rows_of(request)[0]), f"{member} differs among the rows of its request.")
+            self.problems.add(
+                int(packing.rows_of(request)[0]), f"{member} differs among the rows of its request; {_ALIKE}."
+            )
 
     # Packing
 
@@ -159,8 +174,11 @@ class Check:
         rows, bounds = packing.taken(self._frame, requests)
         try:
             return list(content.encode(rows, bounds))
-        except (TypeError, ValueError):
-            return [self._payload(content, packing, request) for request in requests]
+        except (TypeError, ValueError) as error:
+            payloads = [self._payload(content, packing, request) for request in requests]
+            if None not in payloads:  # each is good alone, but they are made together
+                self.problems.add(int(packing.rows_of(requests[0])[0]), sentence(error))
+            return payloads
 
     def _payload(self, content: Content, packing: Packing, request: int) -> bytes | None:
         """One request's payload; where it cannot be made, the row that is to blame."""
@@ -168,11 +186,11 @@ class Check:
         try:
             return content.encode(rows, bounds)[0]
         except (TypeError, ValueError) as error:
-            found = len(self.problems)
-            for row in packing.rows_of(request).tolist():
+            members = packing.rows_of(request).tolist()
+            for row in members:
                 self._each(self._frame.iloc[row : row + 1], row, lambda part: content.encode(part, (0, 1)))
-            if len(self.problems) == found:
-                self.problems.add(int(packing.rows_of(request)[0]), f"{error}.")
+            if not any(row in self.problems for row in members):
+                self.problems.add(members[0], sentence(error))
             return None
 
     def _check_size(self, row: int, size: int) -> None:
@@ -181,19 +199,22 @@ class Check:
             self.problems.add(row, f"its payload has {size:,} bytes, and {of} {most:,} at most.")
 
     def _largest_payload(self) -> tuple[int, str]:
+        limits = [(MAX_INPUT_BYTES, "the service takes")]
         if self._terms.inline == "always":
-            return self._known_fields["body"].maximum or 0, "a request carries"
+            limits.append((self._known_fields["body"].maximum or 0, "a request carries"))
         if self._terms.max_payload_bytes is not None:
-            return self._terms.max_payload_bytes, "max_payload_bytes allows"
-        return MAX_INPUT_BYTES, "the service takes"
+            limits.append((self._terms.max_payload_bytes, "max_payload_bytes allows"))
+        return min(limits)
 
     def _each(self, rows: pd.DataFrame, first: int, make: Callable[[pd.DataFrame], Sequence[Any]]) -> list[Any]:
         """What ``make`` makes of the rows; if it cannot, row by row, with a problem for each that is to blame."""
         try:
             return list(make(rows))
+        except RequestError:
+            raise  # it is about the call, whatever the rows are
         except (TypeError, ValueError) as error:
             if len(rows) == 1:
-                self.problems.add(first, f"{error}.")
+                self.problems.add(first, sentence(error))
                 return [None]
         starts = range(len(rows))
         return [self._each(rows.iloc[start : start + 1], first + start, make)[0] for start in starts]

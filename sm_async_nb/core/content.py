@@ -14,11 +14,13 @@ from sm_async_nb.core.codecs.json import ENVELOPES
 from sm_async_nb.core.payload import Options, codec_for, mime_type
 from sm_async_nb.core.sources import plain_rows
 from sm_async_nb.core.template import Template
-from sm_async_nb.core.values import to_json
+from sm_async_nb.core.values import JSON, TEXT, plain, to_json
 from sm_async_nb.errors import RequestError
 
 _LINES = {"application/jsonlines", "text/csv", "text/libsvm", "text/x-libsvm", "text/plain"}
 _JSON = "application/json"
+_BINARY = {"application/x-npy", "application/x-parquet"}
+_SHOWN_CHARACTERS = 120
 
 
 class Content(Protocol):
@@ -45,8 +47,9 @@ class FromColumns:
         self.suffix = self._codec.suffix
         self.overhead = self._codec.overhead
         if self._codec.one_column and len(columns) != 1:
+            kind = "bare value" if options.bare else f"payload of {content_type}"
             raise RequestError(
-                f"A payload of {content_type} is made of exactly one column, got {len(columns)};"
+                f"A {kind} is made of exactly one column, got {len(columns)};"
                 " choose it with columns=. Nothing was sent."
             )
 
@@ -96,6 +99,8 @@ class FromItems:
 
     def _items(self, rows: pd.DataFrame) -> list[bytes]:
         items = self._make(rows)
+        if self._packed and self._mime in _LINES:
+            _refuse_line_breaks(items, quotes=self._mime == "text/csv")
         if self._mime in _LINES and (self._packed or self._mime == "application/jsonlines"):
             return [item if item.endswith(b"\n") else item + b"\n" for item in items]
         return items
@@ -103,11 +108,16 @@ class FromItems:
 
 def from_template(source: str, frame: pd.DataFrame, content_type: str, options: Options) -> FromItems:
     """Payloads rendered from a template; for JSON types values are written as JSON, and the result must be JSON."""
+    _check_template(source, content_type)
     as_json = mime_type(content_type) in {_JSON, "application/jsonlines"}
+    form = JSON if as_json else TEXT
     template = Template(source, frame.columns.tolist(), as_json=as_json)
 
     def make(rows: pd.DataFrame) -> list[bytes]:
-        return [template.render(row).encode() for row in plain_rows(rows, template.used)]
+        texts = [template.render(row) for row in plain_rows(rows, template.used, form)]
+        if mime_type(content_type) == "application/jsonlines":
+            texts = [text.replace("\n", " ").replace("\r", " ") for text in texts]  # between values only, in JSON
+        return [text.encode() for text in texts]
 
     return FromItems(make, template.used, content_type, options)
 
@@ -146,7 +156,11 @@ def from_serializer(serializer: Any, columns: list[Hashable], content_type: str,
 
 def is_serializer(payload: object) -> bool:
     """Whether it has the shape of the SageMaker SDK's serializers."""
-    return callable(getattr(payload, "serialize", None)) and hasattr(payload, "CONTENT_TYPE")
+    return (
+        not isinstance(payload, type)
+        and callable(getattr(payload, "serialize", None))
+        and hasattr(payload, "CONTENT_TYPE")
+    )
 
 
 def check_callable(payload: object) -> None:
@@ -155,6 +169,9 @@ def check_callable(payload: object) -> None:
         raise RequestError(
             f"payload= takes a function of the row or a serializer, got {type(payload).__name__}. Nothing was sent."
         )
+    if hasattr(payload, "serialize"):
+        name = getattr(payload, "__name__", type(payload).__name__)
+        raise RequestError(f"payload= takes a serializer itself, got the class; write {name}(). Nothing was sent.")
     try:
         inspect.signature(payload).bind(None)
     except TypeError as error:
@@ -167,17 +184,40 @@ def _called(function: Callable[[Any], Any], argument: Any) -> Any:
     try:
         return function(argument)
     except Exception as error:
-        raise ValueError(f"payload= raised {type(error).__name__}: {error}") from error
+        said = str(error)
+        shown = said if len(said) <= _SHOWN_CHARACTERS else f"{said[:_SHOWN_CHARACTERS]}…"
+        raise ValueError(f"payload= raised {type(error).__name__}: {shown}") from error
 
 
 def _as_bytes(made: Any, *, is_json: bool) -> bytes:
     if isinstance(made, bytes | bytearray | memoryview):
         return bytes(made)
     if isinstance(made, str):
-        return made.encode()
+        return str(plain(made, TEXT)).encode()
+    if made is None:
+        raise TypeError("payload= gave None; return the payload, or b'null' if that is meant")
     if is_json:
         return to_json(made)
     raise TypeError(f"payload= gave a value of type {type(made).__name__}; return bytes or text")
+
+
+def _check_template(source: object, content_type: str) -> None:
+    if not isinstance(source, str):
+        raise RequestError(f"template= takes a text, got {type(source).__name__}. Nothing was sent.")
+    if not source.strip():
+        raise RequestError("template= is empty, so there is nothing to send. Nothing was sent.")
+    if mime_type(content_type) in _BINARY:
+        raise RequestError(
+            f"A template writes text, which {content_type} is not; leave template= out and choose columns=."
+            " Nothing was sent."
+        )
+
+
+def _refuse_line_breaks(items: list[bytes], *, quotes: bool) -> None:
+    """A line break inside a row would make two rows of it; in CSV quotes may hold one."""
+    for item in items:
+        if b"\n" in item.removesuffix(b"\n") and not (quotes and b'"' in item):
+            raise ValueError("a row with a line break cannot share a request with others; send one row a request")
 
 
 def _suffix(content_type: str) -> str:

@@ -140,7 +140,7 @@ def _lines(plan: Plan) -> list[str]:
     lines = [f"{plan.rows:,} rows to {plan.endpoint_name} in {plan.requests:,} requests"]
     if plan.inline_requests:
         lines[0] += f", {plan.inline_requests:,} of them inline"
-    lines += [f"  {name}: {value}" for name, value in plan.fields.items() if name != "custom_attributes"]
+    lines += [f"  {name}: {value}" for name, value in plan.fields.items()]
     if plan.problems:
         lines += [f"{plan.rows_with_problems:,} rows cannot be sent:", *(f"  {problem}" for problem in plan.problems)]
         return lines

@@ -49,7 +49,7 @@ def parse_s3_uri(uri: str) -> S3Location:
     ValueError
         If it is not an S3 URI.
     """
-    match = _S3_URI.fullmatch(uri)
+    match = _S3_URI.fullmatch(uri) if isinstance(uri, str) else None
     if match is None:
         raise ValueError(f"An S3 URI looks like s3://bucket/key, got {uri!r}.")
     return S3Location(match["bucket"], match["key"] or "")
@@ -154,7 +154,7 @@ def check_job_id(name: str) -> None:
     ValueError
         Saying what it may consist of.
     """
-    if _JOB_ID.fullmatch(name) is None:
+    if not isinstance(name, str) or _JOB_ID.fullmatch(name) is None:
         raise ValueError(
             "A job's name is 1 to 100 letters, digits, '-', '_' or '.', beginning with a letter or a digit;"
             f" got {name!r}."

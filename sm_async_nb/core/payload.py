@@ -47,6 +47,8 @@ class Options:
     def __post_init__(self) -> None:
         _check_choice("nan", self.nan, _POLICIES)
         _check_choice("wrap", self.wrap, tuple(ENVELOPES))
+        if not isinstance(self.bare, bool):
+            raise RequestError(f"bare must be True or False, got {self.bare!r}. Nothing was sent.")
         if self.bare and self.nan == "omit":
             raise RequestError(
                 "nan='omit' leaves a key out, and a bare value has none; use nan='null' or nan='error'."

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 import pandas as pd
 
+from sm_async_nb.core.values import as_python
 from sm_async_nb.errors import RequestError
 
 _SHOWN = 5
@@ -20,6 +20,10 @@ class Problems:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def __contains__(self, row: int) -> bool:
+        """Whether something is wrong with a row."""
+        return row in self._rows
 
     def add(self, row: int, problem: str) -> None:
         """Note what is wrong with a row; the first thing about it is told."""
@@ -39,5 +43,9 @@ class Problems:
 
 def label(index: pd.Index, row: int) -> str:
     """A row's index label as a message shows it, 5 and not np.int64(5)."""
-    value = index[row]
-    return repr(value.item() if isinstance(value, np.generic) else value)
+    return repr(as_python(index[row]))
+
+
+def sentence(error: Exception) -> str:
+    """What an error says, with one full stop."""
+    return f"{str(error).rstrip('.')}."

@@ -21,6 +21,7 @@ OPERATION = "InvokeEndpointAsync"
 _CHARACTER_CLASSES = {"ASCII": r"\x00-\x7f", "Print": r"\x20-\x7e"}
 # The API page asks this of CustomAttributes beyond the model, which has it in a header (RFC 7230, 3.2.6).
 _VISIBLE = re.compile(r"[\x20-\x7e]*")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _WORD_ENDS = re.compile(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])")
 
 
@@ -53,10 +54,11 @@ class Field:
 
     def shown(self, value: object) -> str:
         """``value`` as a message may show it; a sensitive one is only measured."""
-        if not self.sensitive:
-            return repr(value)
-        size = len(value) if isinstance(value, (str, bytes)) else 0
-        return f"<{size} {'bytes' if self.type == 'blob' else 'characters'}, not shown>"
+        if isinstance(value, (str, bytes)) and self.sensitive:
+            return f"<{len(value)} {'bytes' if isinstance(value, bytes) else 'characters'}, not shown>"
+        if self.sensitive or not isinstance(value, (str, bytes, int, float, type(None))):
+            return f"a value of type {type(value).__name__}"
+        return repr(value)
 
     def _number_problem(self, value: object) -> str | None:
         if isinstance(value, bool) or not isinstance(value, int):
@@ -82,6 +84,8 @@ class Field:
             return f"{self.member} must match {self.pattern}, got {self.shown(value)}."
         if self.name == "custom_attributes" and not _VISIBLE.fullmatch(value):
             return f"{self.member} must be visible US-ASCII characters, got {self.shown(value)}."
+        if self.location == "header" and _CONTROL.search(value):
+            return f"{self.member} must not have line breaks or other control characters, got {self.shown(value)}."
         return None
 
     def _length_problem(self, length: int, unit: str) -> str | None:

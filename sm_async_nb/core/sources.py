@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import pandas as pd
 
+from sm_async_nb.core.codecs.cells import naming
 from sm_async_nb.core.template import Template, is_template
-from sm_async_nb.core.values import TEXT, column_values
+from sm_async_nb.core.values import JSON, TEXT, Form, column_values
 
 
 class Source(Protocol):
@@ -23,9 +24,9 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Constant:
-    """The same for every row."""
+    """The same for every row. Its repr does not tell it, since it may be custom attributes."""
 
-    value: Any
+    value: Any = field(repr=False)
     is_constant = True
 
     def __str__(self) -> str:
@@ -60,25 +61,31 @@ class FromTemplate:
         return f"template {self.template.source!r}"
 
     def values(self, rows: pd.DataFrame) -> list[Any]:
-        return [_whole(self.template.value(row)) for row in plain_rows(rows, self.template.used)]
+        return [_whole(self.template.value(row)) for row in plain_rows(rows, self.template.used, TEXT)]
 
 
-def source_of(given: Any, frame: pd.DataFrame) -> Source:
+def source_of(name: str, given: Any, frame: pd.DataFrame) -> Source:
     """What a field's argument means: a text that is a column's name is that column, one with ``{{`` a template."""
     if is_template(given):
-        return FromTemplate(Template(given, list(frame.columns), as_json=False))
+        called = f"the template in {name}="
+        return FromTemplate(Template(given, list(frame.columns), as_json=False, called=called))
     if isinstance(given, str) and given in frame.columns:
         return Column(given)
     return Constant(given)
 
 
-def plain_rows(rows: pd.DataFrame, columns: Sequence[Hashable]) -> list[Mapping[str, Any]]:
+def plain_rows(rows: pd.DataFrame, columns: Sequence[Hashable], form: Form = JSON) -> list[Mapping[str, Any]]:
     """The rows as dicts of plain values, of these columns only."""
     names = [str(column) for column in columns]
     if not names:
         return [{}] * len(rows)
-    cells = zip(*(column_values(rows[column]) for column in columns), strict=True)
+    cells = zip(*(_plain_column(rows[column], form) for column in columns), strict=True)
     return [dict(zip(names, row, strict=True)) for row in cells]
+
+
+def _plain_column(column: pd.Series, form: Form) -> list[Any]:
+    with naming(column.name):
+        return column_values(column, form)
 
 
 def _whole(value: Any) -> Any:

@@ -8,9 +8,11 @@ template is compiled once, in Jinja2's sandbox, and cells are only ever data to 
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
+import jinja2
 import orjson
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError, UndefinedError, meta, nodes
 from jinja2.exceptions import SecurityError
@@ -21,6 +23,8 @@ from sm_async_nb.errors import ColumnNotFoundError, RequestError
 
 # The whole row, for columns whose names are no identifiers: {{ row["age group"] }}.
 _ROW = "row"
+
+_OTHER_TEMPLATES: tuple[type[nodes.Node], ...] = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
 
 class Template:
@@ -34,6 +38,8 @@ class Template:
         The columns there are. One whose name is no identifier is reached by ``{{ row["its name"] }}``.
     as_json
         Whether values are written as JSON, and the result must be JSON.
+    called
+        What messages call it.
 
     Raises
     ------
@@ -48,18 +54,15 @@ class Template:
     '{"inputs": "a \\\\"quoted\\\\" word"}'
     """
 
-    def __init__(self, source: str, columns: Sequence[Hashable], *, as_json: bool) -> None:
+    def __init__(
+        self, source: str, columns: Sequence[Hashable], *, as_json: bool, called: str = "the template"
+    ) -> None:
         self.source = source
         self._as_json = as_json
         environment = _environment(_as_json if as_json else _as_text)
-        try:
-            parsed = environment.parse(source)
-            self._template = environment.from_string(source)
-        except TemplateSyntaxError as error:
-            said = str(error.message).rstrip(".")
-            raise RequestError(f"Line {error.lineno} of the template: {said}. Nothing was sent.") from None
+        parsed, self._template = _compiled(environment, source, called)
         names = [column for column in columns if isinstance(column, str)]
-        self.used = _used_columns(parsed, names)
+        self.used = _used_columns(parsed, names, called)
         self._expression = _single_expression(parsed, environment, source)
 
     def __repr__(self) -> str:
@@ -99,6 +102,28 @@ def _environment(finalize: Callable[[Any], str]) -> ImmutableSandboxedEnvironmen
     return environment
 
 
+def _compiled(
+    environment: ImmutableSandboxedEnvironment, source: str, called: str
+) -> tuple[nodes.Template, jinja2.Template]:
+    try:
+        plain(source, TEXT)
+        parsed = environment.parse(source)
+        _refuse_others(parsed)
+        return parsed, environment.from_string(source)
+    except TemplateSyntaxError as error:
+        said = str(error.message).rstrip(".")
+        raise RequestError(f"Line {error.lineno} of {called}: {said}. Nothing was sent.") from None
+    except (ValueError, RecursionError) as error:  # a number of ten thousand digits, brackets a thousand deep
+        said = str(error).rstrip(".")
+        raise RequestError(f"{called.capitalize()} cannot be compiled: {said}. Nothing was sent.") from None
+
+
+def _refuse_others(parsed: nodes.Template) -> None:
+    for kind in _OTHER_TEMPLATES:
+        for other in parsed.find_all(kind):
+            raise TemplateSyntaxError("there is no other template to include, import or extend", other.lineno)
+
+
 class _Finished(str):
     """A text that is written as it is."""
 
@@ -115,6 +140,8 @@ def _as_text(value: Any) -> str:
     value = plain(_defined(value), TEXT)
     if value is None:
         return ""
+    if isinstance(value, float):
+        return str(value) if math.isinf(value) else to_json(value).decode()
     return value if isinstance(value, str) else to_json(value).decode()
 
 
@@ -136,8 +163,11 @@ def _told(work: Callable[[], Any]) -> Any:
         raise ValueError(f"the template may not do that: {error}") from None
     except UndefinedError as error:
         raise ValueError(f"in the template, {error}") from None
-    except (TemplateError, ArithmeticError, LookupError, TypeError, AttributeError) as error:
-        raise ValueError(f"the template fails: {error}") from None
+    except RecursionError:
+        raise ValueError("the template fails: it calls itself without end") from None
+    except (TemplateError, ArithmeticError, LookupError, TypeError, ValueError, AttributeError) as error:
+        said = error.args[-1] if isinstance(error, OverflowError) else error  # which begins with a number
+        raise ValueError(f"the template fails: {said}") from None
 
 
 def _check_json(rendered: str) -> None:
@@ -150,12 +180,12 @@ def _check_json(rendered: str) -> None:
         ) from None
 
 
-def _used_columns(parsed: nodes.Template, columns: Sequence[str]) -> list[str]:
+def _used_columns(parsed: nodes.Template, columns: Sequence[str], called: str) -> list[str]:
     """The columns that the template names, in the frame's order; all of them where it takes the whole row."""
     named = meta.find_undeclared_variables(parsed)
     for name in sorted(named - {*columns, _ROW}):
         raise ColumnNotFoundError(
-            f"Line {_line_of(parsed, name)} of the template uses {name!r}, which the frame has no column of."
+            f"Line {_line_of(parsed, name)} of {called} uses {name!r}, which the frame has no column of."
             f"{_nearest(name, columns)} Nothing was sent."
         )
     if _ROW in named and _ROW not in columns:

@@ -50,6 +50,8 @@ class Terms:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise RequestError(f"{name} must be a whole number of at least 1, got {value!r}. Nothing was sent.")
+        if not isinstance(self.deduplicate, bool):
+            raise RequestError(f"deduplicate must be True or False, got {self.deduplicate!r}. Nothing was sent.")
         if self.inline not in _INLINE:
             raise RequestError(
                 f"inline must be one of 'never', 'auto', 'always', got {self.inline!r}. Nothing was sent."

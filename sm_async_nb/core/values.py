@@ -90,6 +90,13 @@ def to_json(value: Any) -> bytes:
     return plain_to_json(plain(value))
 
 
+def as_python(value: Any) -> Any:
+    """One of NumPy's scalars as Python's own, inside a tuple too: 5 and not np.int64(5)."""
+    if isinstance(value, tuple):
+        return tuple(as_python(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
 def plain_to_json(value: Any) -> bytes:
     """`to_json` for what is plain already. orjson alone would put quotes around `Digits`."""
     return orjson.dumps(value, default=_without_quotes, option=orjson.OPT_PASSTHROUGH_SUBCLASS)

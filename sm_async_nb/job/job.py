@@ -109,7 +109,8 @@ class Job:
         stands = ", ".join(f"{seen[status]} {status}" for status in Status if seen[status]) or "no rows"
         state = "over" if seen.is_over else f"running for {seen.at - seen.started_at:.0f} s"
         trouble = f"; trouble: {seen.trouble.message}" if seen.trouble and not seen.is_over else ""
-        return f"<Job {self.id} to {self.endpoint.endpoint_name}, {state}: {stands}{trouble}>"
+        packed = f"{len(self)} rows in {seen.requests} requests, " if seen.requests != len(self) else ""
+        return f"<Job {self.id} to {self.endpoint.endpoint_name}, {state}: {packed}{stands}{trouble}>"
 
     # Following it
 

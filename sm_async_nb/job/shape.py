@@ -12,6 +12,7 @@ import pandas as pd
 from jmespath.exceptions import JMESPathError
 
 from sm_async_nb.core.columns import BoolArray
+from sm_async_nb.core.problems import label
 from sm_async_nb.errors import RequestError
 
 Pick = Callable[[Any], Any]
@@ -70,8 +71,7 @@ class Shape:
 
     def frame(self, values: Iterable[Any], known: BoolArray, index: pd.Index) -> pd.DataFrame:
         """The values as a frame on ``index``: a dict's keys as columns, all else as ``output``."""
-        pick = self.pick()
-        picked = [pick(value) if there else None for value, there in zip(values, known, strict=True)]
+        picked = self._picked(values, known, index)
         if self.explode:
             picked, known, index = _exploded(picked, known, index)
         frame = pd.DataFrame([_record(value) if there else {} for value, there in zip(picked, known, strict=True)])
@@ -79,6 +79,18 @@ class Shape:
         if self.errors == "ignore":
             frame = frame.loc[np.asarray(known)]
         return self._typed(frame)
+
+    def _picked(self, values: Iterable[Any], known: BoolArray, index: pd.Index) -> list[Any]:
+        pick = self.pick()
+        picked: list[Any] = []
+        for row, (value, there) in enumerate(zip(values, known, strict=True)):
+            try:
+                picked.append(pick(value) if there else None)
+            except Exception as error:
+                raise RequestError(
+                    f"output= fails on the answer of row {label(index, row)}: {type(error).__name__}: {error}."
+                ) from error
+        return picked
 
     def _typed(self, frame: pd.DataFrame) -> pd.DataFrame:
         if self.dtype is None:

@@ -29,7 +29,7 @@ def line(seen: Snapshot) -> str:
     counts = [f"{seen[Status.ACCEPTED]} in flight"] if seen[Status.ACCEPTED] else []
     counts += [f"{seen[status]} {status}" for status in _WORTH_A_WORD if seen[status]]
     share = ended / total if total else 1.0
-    told = f"{share:4.0%}|{_bar(share)}| {ended}/{total} [{_clock(elapsed)}<{left}, {rate:.1f} row/s]"
+    told = f"{share:4.0%}|{_bar(share)}| {ended}/{total} [{_clock(elapsed)}<{left}, {rate:.1f} request/s]"
     return " ".join([told, *_joined(counts), *_trouble(seen)])
 
 

@@ -124,7 +124,10 @@ def _keys(s3, bucket, prefix):
     return [item["Key"] for item in s3.list_objects_v2(Bucket=bucket, Prefix=prefix).get("Contents", [])]
 
 
-@pytest.mark.parametrize("content_type", ["application/json", "application/jsonlines", "text/csv", "application/x-npy"])
+@pytest.mark.parametrize(
+    "content_type",
+    ["application/json", "application/jsonlines", "text/csv", "application/x-npy", "application/x-parquet"],
+)
 def test_rows_that_share_a_request_get_their_own_answers_back(submit, model, echo, content_type):
     """Seven rows in packs of three: three calls, seven answers, on the index."""
     frame = pd.DataFrame({"x": [1.5, 2.5, 3.5, 4.5, 5.5, 6.5, 7.5]}, index=list("abcdefg"))

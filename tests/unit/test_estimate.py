@@ -1,5 +1,7 @@
 """What a plan tells before anything is sent."""
 
+import dataclasses
+
 import pandas as pd
 import pytest
 
@@ -11,6 +13,7 @@ FIELDS = {
     name: Field(name=name, member=name, type="string", location="header", maximum=1_024)
     for name in ("endpoint_name", "content_type", "accept", "custom_attributes", "inference_id", "input_location")
 }
+FIELDS["custom_attributes"] = dataclasses.replace(FIELDS["custom_attributes"], sensitive=True)
 FIELDS["body"] = Field(name="body", member="Body", type="blob", location="body", maximum=128_000)
 
 
@@ -98,6 +101,7 @@ def test_the_text_form_says_all_of_it():
 
     assert str(plan) == (
         "2 rows to churn in 2 requests, 2 of them inline\n"
+        "  custom_attributes: <6 characters, not shown>\n"
         "  content_type: application/json\n"
         "the first payloads:\n"
         '  {"x":1}\n'

@@ -51,33 +51,33 @@ def log(monkeypatch):
 @pytest.mark.parametrize(
     ("snapshot", "expected"),
     [
-        (seen(planned=569), "  0%|                    | 0/569 [00:00<?, 0.0 row/s]"),
+        (seen(planned=569), "  0%|                    | 0/569 [00:00<?, 0.0 request/s]"),
         (
             seen(10, planned=100, uploaded=4, accepted=64, completed=401),
-            " 70%|██████████████      | 401/569 [00:10<00:04, 40.1 row/s] 64 in flight",
+            " 70%|██████████████      | 401/569 [00:10<00:04, 40.1 request/s] 64 in flight",
         ),
-        (seen(20, completed=569, is_over=True), "100%|████████████████████| 569/569 [00:20<00:00, 28.4 row/s]"),
+        (seen(20, completed=569, is_over=True), "100%|████████████████████| 569/569 [00:20<00:00, 28.4 request/s]"),
         (
             seen(60, accepted=1, completed=1, failed=2, expired=3, rejected=4, cancelled=5),
             (
-                " 94%|██████████████████▊ | 15/16 [01:00<00:04, 0.2 row/s]"
+                " 94%|██████████████████▊ | 15/16 [01:00<00:04, 0.2 request/s]"
                 " 1 in flight, 2 failed, 3 expired, 4 rejected, 5 cancelled"
             ),
         ),
         (
             seen(30, planned=5, trouble=Trouble(message="429 ThrottlingException", since=NOON + 25, calls=7)),
-            "  0%|                    | 0/5 [00:30<?, 0.0 row/s] · trouble for 00:05: 429 ThrottlingException",
+            "  0%|                    | 0/5 [00:30<?, 0.0 request/s] · trouble for 00:05: 429 ThrottlingException",
         ),
         (
             seen(30, completed=5, is_over=True, trouble=Trouble(message="gone", since=NOON, calls=1)),
-            "100%|████████████████████| 5/5 [00:30<00:00, 0.2 row/s]",
+            "100%|████████████████████| 5/5 [00:30<00:00, 0.2 request/s]",
         ),
         (
             seen(3_661, accepted=99, completed=1),
-            "  1%|▏                   | 1/100 [1:01:01<100:40:39, 0.0 row/s] 99 in flight",
+            "  1%|▏                   | 1/100 [1:01:01<100:40:39, 0.0 request/s] 99 in flight",
         ),
-        (seen(is_over=True), "100%|████████████████████| 0/0 [00:00<?, 0.0 row/s]"),
-        (seen(-5, planned=2, completed=2), " 50%|██████████          | 2/4 [00:00<?, 0.0 row/s]"),
+        (seen(is_over=True), "100%|████████████████████| 0/0 [00:00<?, 0.0 request/s]"),
+        (seen(-5, planned=2, completed=2), " 50%|██████████          | 2/4 [00:00<?, 0.0 request/s]"),
     ],
     ids=["begun", "running", "over", "ends", "trouble", "trouble is past", "hours", "no rows", "clock set back"],
 )
@@ -218,4 +218,4 @@ def test_showing_progress_does_not_import_ipython():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 
-    assert (0, "100%|████████████████████| 0/0 [00:00<?, 0.0 row/s]\n") == (done.returncode, done.stderr)
+    assert (0, "100%|████████████████████| 0/0 [00:00<?, 0.0 request/s]\n") == (done.returncode, done.stderr)
