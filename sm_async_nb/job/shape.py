@@ -67,7 +67,8 @@ class Shape:
         try:
             return jmespath.compile(self.output).search  # type: ignore[no-any-return]
         except JMESPathError as error:
-            raise RequestError(f"output={self.output!r} is no JMESPath: {error}.") from None
+            said = str(error).splitlines()[0].rstrip(".:").removesuffix(", for expression")
+            raise RequestError(f"output={self.output!r} is no JMESPath: {said}.") from None
 
     def frame(self, values: Iterable[Any], known: BoolArray, index: pd.Index) -> pd.DataFrame:
         """The values as a frame on ``index``: a dict's keys as columns, all else as ``output``."""
