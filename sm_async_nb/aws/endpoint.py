@@ -64,7 +64,9 @@ def describe_endpoint(session: Session, endpoint_name: str) -> Endpoint:
     except ClientError as error:
         raise _explain(error, client, endpoint_name) from error
     except BotoCoreError as error:
-        raise ServiceTroubleError(f"DescribeEndpoint got no answer: {error}. Nothing was sent.") from error
+        raise ServiceTroubleError(
+            f"DescribeEndpoint got no answer: {error}. Check the region and the network. Nothing was sent."
+        ) from error
     finally:
         client.close()
 

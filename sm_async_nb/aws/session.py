@@ -10,6 +10,7 @@ from aiobotocore.credentials import AioCredentials
 from aiobotocore.session import AioSession
 from boto3 import Session
 from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
+from botocore.exceptions import BotoCoreError
 
 from sm_async_nb.core.request import Field, read_fields
 from sm_async_nb.errors import RequestError
@@ -32,13 +33,22 @@ def checked_session(session: Session | None) -> Session:
     RequestError
         If it does not; botocore would say so in its own words and in the middle of things.
     """
-    session = session or Session()
+    session = _session(session)
     if session.region_name is None:
         raise RequestError(
             "No AWS region is configured. Set AWS_DEFAULT_REGION, or pass session=boto3.Session(region_name=...)."
             " Nothing was sent."
         )
     return session
+
+
+def _session(session: Session | None) -> Session:
+    if session is not None and not isinstance(session, Session):
+        raise RequestError(f"session= takes a boto3.Session, got {type(session).__name__}. Nothing was sent.")
+    try:
+        return session or Session()
+    except BotoCoreError as error:  # a profile that is not there, for one
+        raise RequestError(f"No AWS session can be made: {error}. Nothing was sent.") from error
 
 
 _aio_sessions: WeakKeyDictionary[Session, AioSession] = WeakKeyDictionary()

@@ -102,7 +102,7 @@ def _calls(batch: Batch, inline: int) -> dict[str, int]:
     uploads = requests - inline if batch.content is not None else 0
     batches = math.ceil(requests / 128)
     return {
-        "s3 PutObject": uploads + batches + 2,
+        "s3 PutObject": uploads + 2 * batches + 2,
         "sagemaker-runtime InvokeEndpointAsync": requests,
         "s3 ListObjectsV2": 2 + 3 * batches,
         "s3 GetObject": requests,
@@ -142,7 +142,8 @@ def _lines(plan: Plan) -> list[str]:
         lines[0] += f", {plan.inline_requests:,} of them inline"
     lines += [f"  {name}: {value}" for name, value in plan.fields.items()]
     if plan.problems:
-        lines += [f"{plan.rows_with_problems:,} rows cannot be sent:", *(f"  {problem}" for problem in plan.problems)]
+        rows = "1 row" if plan.rows_with_problems == 1 else f"{plan.rows_with_problems:,} rows"
+        lines += [f"{rows} cannot be sent:", *(f"  {problem}" for problem in plan.problems)]
         return lines
     lines += ["the first payloads:", *(f"  {sample}" for sample in plan.samples)]
     lines += _histogram_lines(plan)

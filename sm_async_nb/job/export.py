@@ -36,7 +36,7 @@ class Target:
     def __init__(self, into: str | Path, storage: Storage) -> None:
         self._storage = storage
         self._prefix = _s3_prefix(into)
-        self._folder = None if self._prefix else Path(into)
+        self._folder = None if self._prefix else Path(into).expanduser()
 
     async def check(self) -> None:
         """Refuse a place that has parts in it.

@@ -38,7 +38,7 @@ from sm_async_nb.job.engine import Connections, Engine
 from sm_async_nb.job.export import Target, parts
 from sm_async_nb.job.following import Both
 from sm_async_nb.job.shape import Pick, Shape
-from sm_async_nb.job.table import columns_of, errors_of
+from sm_async_nb.job.table import columns_of, errors_of, texts
 
 # How long after TTL and timeout an answer may still be on its way into S3 before silence counts. Seconds.
 GRACE = 60
@@ -107,7 +107,7 @@ class Job:
     def __repr__(self) -> str:
         seen = self._snapshot
         stands = ", ".join(f"{seen[status]} {status}" for status in Status if seen[status]) or "no rows"
-        state = "over" if seen.is_over else f"running for {seen.at - seen.started_at:.0f} s"
+        state = "over" if seen.is_over else f"running for {time.time() - seen.started_at:.0f} s"
         trouble = f"; trouble: {seen.trouble.message}" if seen.trouble and not seen.is_over else ""
         packed = f"{len(self)} rows in {seen.requests} requests, " if seen.requests != len(self) else ""
         return f"<Job {self.id} to {self.endpoint.endpoint_name}, {state}: {packed}{stands}{trouble}>"
@@ -136,7 +136,7 @@ class Job:
         """
         give_up = None if timeout is None else time.monotonic() + timeout
         with self._progress() as show:
-            for snapshot in self._follow(give_up):
+            for snapshot in self._follow(give_up, every=1.0):
                 show(snapshot)
         if not self._snapshot.is_over:
             raise WaitTimeoutError(f"After {timeout:g} s {self!r} is not over. It runs on; call job.wait() again.")
@@ -203,8 +203,9 @@ class Job:
             Put the submitted columns before the outputs, row by row, which works for an index with duplicates too.
             An output column whose name is taken gets ``_output`` behind it.
         output
-            Which part of an answer is wanted: a JMESPath (``"predictions[0].score"``), a function of the decoded
-            answer, or ``"raw"`` for the bytes of the request's answer.
+            Which part of a row's answer is wanted: a JMESPath (``"predictions[0].score"``), a function of the decoded
+            answer, or ``"raw"`` for the bytes of the request's answer. Where rows share a request, its answer has
+            been split by then, and this sees the row's own part.
         dtype
             The columns' types, as for ``DataFrame.astype``.
         explode
@@ -223,11 +224,11 @@ class Job:
             With ``errors="raise"``, for the first row that has failed, with its label and the model's own words.
         """
         shape = Shape(output=output, dtype=dtype, explode=explode, errors=errors)
-        if errors == "raise":
-            self._raise_first_failure()
         if into is not None:
             return self._written(into, shape, join=join)
         self._load_outputs(np.arange(len(self._batch)))
+        if errors == "raise":
+            self._raise_first_failure()
         rows, index = np.arange(len(self)), self._batch.frame.index
         if not join:
             return self._answers.frame(rows, index, shape)
@@ -235,8 +236,8 @@ class Job:
         return _joined(self._batch.frame, outputs).set_axis(index[outputs.index])
 
     def _written(self, into: str | Path, shape: Shape, *, join: bool) -> list[str]:
-        if join:
-            raise RequestError("join=True is not for into=: the parts are in row order, beside the submitted frame.")
+        if join or shape.errors == "raise":
+            raise RequestError("into= writes the outputs of all rows; join=True and errors='raise' are not for it.")
         with self._fetching:
             return background.run(self._write_parts(into, shape))
 
@@ -261,7 +262,11 @@ class Job:
         return self._table(np.arange(len(self)))
 
     def failures(self) -> pd.DataFrame:
-        """The lines of :meth:`table` that ended badly, with the model's own words in ``error``."""
+        """The lines of :meth:`table` that ended badly, with the model's own words in ``error``.
+
+        A completed row whose output cannot be read, or not be split among the rows of its request, is among them once
+        :meth:`results` has fetched it.
+        """
         with self._lock:
             failed = self._ledger.where(Status.FAILED)
             bad = self._ledger.where(Status.FAILED, Status.EXPIRED, Status.REJECTED)
@@ -277,10 +282,10 @@ class Job:
         failures = self.failures()
         if len(failures):
             first = failures.iloc[0]
-            others = f" {len(failures) - 1} more rows failed." if len(failures) > 1 else ""
+            ending = "unreadable" if first["status"] == str(Status.COMPLETED) else first["status"]
+            others = f" {len(failures) - 1} more did not end well." if len(failures) > 1 else ""
             raise _ERRORS.get(first["status"], InferenceFailedError)(
-                f"Row {label(failures.index, 0)} is {first['status']}: {first['error']}{others}"
-                " job.failures() has them all."
+                f"Row {label(failures.index, 0)}, {ending}: {first['error']}{others} job.failures() has them all."
             )
 
     # The engine
@@ -321,16 +326,21 @@ class Job:
 
     # Waiting
 
-    def _follow(self, give_up: float | None) -> Iterator[Snapshot]:
+    def _follow(self, give_up: float | None, *, every: float | None = None) -> Iterator[Snapshot]:
+        """Each new snapshot; with ``every``, the last one again after so many seconds, so that a clock can go on."""
         seen: Snapshot | None = None
         while seen is None or not seen.is_over:
+            again = None if every is None else time.monotonic() + every
             with self._changed:
-                while self._snapshot is seen and not _is_past(give_up):
+                while self._snapshot is seen and not (_is_past(give_up) or _is_past(again)):
                     self._changed.wait(background.TICK)
-            if self._snapshot is seen:
+            if self._snapshot is not seen:
+                seen = self._snapshot
+                yield seen
+            elif _is_past(give_up):
                 return
-            seen = self._snapshot
-            yield seen
+            else:
+                yield dataclasses.replace(self._snapshot, at=time.time())
 
     async def _follow_async(self) -> AsyncIterator[Snapshot]:
         seen: Snapshot | None = None
@@ -411,7 +421,8 @@ class Job:
             told = columns_of(self._ledger, requests)
         told["error"] = errors_of(self._ledger, requests, self._answers.messages)
         places = [self._batch.input_location(request, self._layout) for request in requests.tolist()]
-        return pd.DataFrame({**told, "input_location": places}, index=self._batch.frame.index[rows])
+        told["input_location"] = texts(places)
+        return pd.DataFrame(told, index=self._batch.frame.index[rows])
 
     def _undecodable(self) -> IntArray:
         with self._lock:

@@ -29,8 +29,13 @@ def columns_of(ledger: Ledger, requests: IntArray) -> dict[str, Any]:
         "latency": np.maximum(finished_at - accepted_at, 0),
         "error": None,
         "http_status": ledger.http_status[requests],
-        **{name: column.take(requests) for name, column in ledger.texts.items()},
+        **{name: texts(column.take(requests)) for name, column in ledger.texts.items()},
     }
+
+
+def texts(values: list[str]) -> Any:
+    """Texts as a column; pandas would take an empty one for numbers."""
+    return values or np.array([], dtype=object)
 
 
 def errors_of(ledger: Ledger, requests: IntArray, others: Mapping[int, str]) -> npt.NDArray[np.object_]:

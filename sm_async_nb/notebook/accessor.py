@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
 from collections.abc import Hashable, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -216,7 +218,7 @@ class SmAsyncAccessor:
             arguments.pop(name, None)
         return plan(
             self._frame,
-            RequestArguments(endpoint_name=endpoint_name, **arguments),
+            _request_arguments(RequestArguments, endpoint_name, arguments),
             session=session,
             seconds_per_request=seconds_per_request,
             price_per_hour=price_per_hour,
@@ -226,3 +228,14 @@ class SmAsyncAccessor:
 
 # These say where a job lies and how it runs, not what it sends.
 _OF_SUBMIT_ALONE = ("name", "input_prefix", "concurrency", "wait")
+
+
+def _request_arguments(kind: Any, endpoint_name: str, arguments: dict[str, Any]) -> Any:
+    """The arguments of a plan, refused as Python refuses what a function does not know."""
+    known = [field.name for field in dataclasses.fields(kind)]
+    for name in arguments:
+        if name not in known:
+            close = difflib.get_close_matches(name, known, n=1)
+            hint = f". Did you mean {close[0]!r}?" if close else ""
+            raise TypeError(f"plan() got an unexpected keyword argument {name!r}{hint}")
+    return kind(endpoint_name=endpoint_name, **arguments)

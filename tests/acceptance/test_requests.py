@@ -257,8 +257,20 @@ def test_failed_rows_raise_if_asked_to(submit, model):
         job.results(errors="raise")
 
     assert str(caught.value) == (
-        """Row 'b' is failed: {"code":500,"type":"ValueError","message":"two"} job.failures() has them all."""
+        """Row 'b', failed: {"code":500,"type":"ValueError","message":"two"} job.failures() has them all."""
     )
+
+
+def test_an_answer_that_cannot_be_read_raises_the_first_time_too(submit, model):
+    """It is known when the outputs have been fetched, which raising waits for."""
+    model.answer = lambda *_: b"not json"
+    job = submit(pd.DataFrame({"x": [1, 2]}, index=["a", "b"]))
+
+    with pytest.raises(
+        InferenceFailedError, match=r"^Row 'a', unreadable: Its output at s3://.* 1 more did not end well"
+    ):
+        job.results(errors="raise")
+    assert ["a", "b"] == job.failures().index.tolist()
 
 
 def _one_of_three_fails(submit, model):

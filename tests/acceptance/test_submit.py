@@ -455,6 +455,25 @@ class TestRefusals:
             "Nothing was sent."
         )
 
+    def test_a_session_that_is_none(self):
+        message = self.refused(sm_async_nb.RequestError, session="default")
+
+        assert "session= takes a boto3.Session, got str. Nothing was sent." == message
+
+    def test_a_profile_that_is_not_there(self, monkeypatch):
+        monkeypatch.setenv("AWS_PROFILE", "nobody")
+        message = self.refused(sm_async_nb.RequestError)
+
+        assert message == (
+            "No AWS session can be made: The config profile (nobody) could not be found. Nothing was sent."
+        )
+
+    def test_an_argument_of_a_plan_that_is_not_there(self):
+        with pytest.raises(TypeError) as caught:
+            self.frame.sm_async.plan("local-endpoint", colums=["age"])
+
+        assert "plan() got an unexpected keyword argument 'colums'. Did you mean 'columns'?" == str(caught.value)
+
     def test_no_region(self):
         message = self.refused(sm_async_nb.RequestError)
 

@@ -110,11 +110,11 @@ def test_the_text_form_says_all_of_it():
         "            7 to           7  ████████████████████████ 1\n"
         "            8 to           8  ████████████████████████ 1\n"
         "calls:\n"
-        "          3  s3 PutObject\n"
+        "          4  s3 PutObject\n"
         "          2  sagemaker-runtime InvokeEndpointAsync\n"
         "          5  s3 ListObjectsV2\n"
         "          2  s3 GetObject\n"
-        "S3 requests: about $0.000041"
+        "S3 requests: about $0.000046"
     )
 
 
@@ -131,4 +131,4 @@ def test_inputs_that_lie_in_s3_are_shown_by_their_place():
     plan = plan_of(pd.DataFrame({"uri": ["s3://b/k"]}), input_location="uri")
 
     assert ("s3://b/k",) == plan.samples
-    assert plan.calls["s3 PutObject"] < 5
+    assert plan.calls["s3 PutObject"] == 4
