@@ -9,7 +9,6 @@
     │   ├── EndpointNotAsynchronousError  the endpoint exists, but answers InvokeEndpoint only
     │   ├── InvocationRefusedError      InvokeEndpointAsync said no to one request (4xx about the request)
     │   ├── StorageAccessError          a bucket that is missing, or that these credentials may not use
-    │   ├── JobNotFoundError            no job of that name or address
     │   └── JobInUseError               another kernel, or this one before, has the job of that name
     ├── EndpointError                 the endpoint's owner: what runs behind the name
     │   ├── EndpointNotInServiceError   created, updating, failed or deleting
@@ -62,10 +61,6 @@ class InvocationRefusedError(RequestError):
 
 class StorageAccessError(RequestError):
     """A bucket does not exist, or the credentials do not allow what is needed there."""
-
-
-class JobNotFoundError(RequestError):
-    """No job lies at that address."""
 
 
 class JobInUseError(RequestError):

@@ -16,8 +16,6 @@ from sm_async_nb.core.values import JSON, TEXT, Form, column_values
 class Source(Protocol):
     """A field's value for each of some rows; None is not sent."""
 
-    is_constant: bool
-
     def values(self, rows: pd.DataFrame) -> list[Any]:
         """One value a row."""
 
@@ -27,7 +25,6 @@ class Constant:
     """The same for every row. Its repr does not tell it, since it may be custom attributes."""
 
     value: Any = field(repr=False)
-    is_constant = True
 
     def __str__(self) -> str:
         return "constant"
@@ -41,7 +38,6 @@ class Column:
     """A column of the frame; a missing cell is not sent."""
 
     name: Hashable
-    is_constant = False
 
     def __str__(self) -> str:
         return f"column {self.name!r}"
@@ -55,7 +51,6 @@ class FromTemplate:
     """A template over the row; one that is a single expression keeps the type of its value."""
 
     template: Template
-    is_constant = False
 
     def __str__(self) -> str:
         return f"template {self.template.source!r}"

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import dataclasses
 import threading
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
@@ -36,7 +35,7 @@ from sm_async_nb.job import background
 from sm_async_nb.job.answers import Answers
 from sm_async_nb.job.engine import Connections, Engine
 from sm_async_nb.job.export import Target, parts
-from sm_async_nb.job.following import Both
+from sm_async_nb.job.following import Both, Newest
 from sm_async_nb.job.shape import Pick, Shape
 from sm_async_nb.job.table import columns_of, errors_of, texts
 
@@ -73,15 +72,14 @@ class Job:
         self._lock = threading.Lock()
         self._answers = Answers(batch.packing, batch.accept, packed=batch.terms.packed)
         self._fetching = threading.Lock()
-        self._changed = threading.Condition()
         now = time.time()
-        self._snapshot = Snapshot(revision=0, at=now, started_at=now, counts=self._ledger.counts)
+        self._newest = Newest(Snapshot(revision=0, at=now, started_at=now, counts=self._ledger.counts))
         self._running: Future[None] | None = None
 
     def start(self) -> None:
         """Set the engine going. ``submit`` does it."""
         self._running = background.start(self._run())
-        self._running.add_done_callback(self._ended)
+        self._running.add_done_callback(lambda _: self._newest.end())
 
     # What it is and how it stands
 
@@ -98,14 +96,14 @@ class Job:
     @property
     def snapshot(self) -> Snapshot:
         """How many requests stand where, as last published."""
-        return self._snapshot
+        return self._newest.snapshot
 
     def __len__(self) -> int:
         """How many rows were submitted."""
         return len(self._batch.frame)
 
     def __repr__(self) -> str:
-        seen = self._snapshot
+        seen = self.snapshot
         stands = ", ".join(f"{seen[status]} {status}" for status in Status if seen[status]) or "no rows"
         state = "over" if seen.is_over else f"running for {time.time() - seen.started_at:.0f} s"
         trouble = f"; trouble: {seen.trouble.message}" if seen.trouble and not seen.is_over else ""
@@ -136,16 +134,16 @@ class Job:
         """
         give_up = None if timeout is None else time.monotonic() + timeout
         with self._progress() as show:
-            for snapshot in self._follow(give_up, every=1.0):
+            for snapshot in self._newest.follow(give_up, every=1.0):
                 show(snapshot)
-        if not self._snapshot.is_over:
+        if not self.snapshot.is_over:
             raise WaitTimeoutError(f"After {timeout:g} s {self!r} is not over. It runs on; call job.wait() again.")
         self._raise_what_stopped_it()
         return self
 
     def changes(self) -> Both[Snapshot]:
         """Snapshots as they come, for ``for`` and ``async for``; always the newest, the last when the job is over."""
-        return Both(lambda: self._follow(None), self._follow_async)
+        return Both(self._newest.follow, self._newest.follow_async)
 
     def as_completed(self) -> Both[pd.DataFrame]:
         """Frames of the rows whose outputs have come, as they come, for ``for`` and ``async for``.
@@ -304,20 +302,9 @@ class Job:
                 connections=Connections(storage=storage, runtime=runtime),
                 limits=self._limits,
                 now=time.time,
-                publish=self._publish,
+                publish=self._newest.publish,
             )
             await engine.run()
-
-    def _publish(self, snapshot: Snapshot) -> None:
-        # Over is only what has also been cleaned up behind, which _ended knows.
-        with self._changed:
-            self._snapshot = dataclasses.replace(snapshot, is_over=False)
-            self._changed.notify_all()
-
-    def _ended(self, _running: Future[None]) -> None:
-        with self._changed:
-            self._snapshot = dataclasses.replace(self._snapshot, is_over=True)
-            self._changed.notify_all()
 
     def _raise_what_stopped_it(self) -> None:
         background.settle()
@@ -326,40 +313,15 @@ class Job:
 
     # Waiting
 
-    def _follow(self, give_up: float | None, *, every: float | None = None) -> Iterator[Snapshot]:
-        """Each new snapshot; with ``every``, the last one again after so many seconds, so that a clock can go on."""
-        seen: Snapshot | None = None
-        while seen is None or not seen.is_over:
-            again = None if every is None else time.monotonic() + every
-            with self._changed:
-                while self._snapshot is seen and not (_is_past(give_up) or _is_past(again)):
-                    self._changed.wait(background.TICK)
-            if self._snapshot is not seen:
-                seen = self._snapshot
-                yield seen
-            elif _is_past(give_up):
-                return
-            else:
-                yield dataclasses.replace(self._snapshot, at=time.time())
-
-    async def _follow_async(self) -> AsyncIterator[Snapshot]:
-        seen: Snapshot | None = None
-        while seen is None or not seen.is_over:
-            while self._snapshot is seen:  # noqa: ASYNC110
-                # The caller's loop is not the job's; looking now and then is what survives an interrupt of its cell.
-                await asyncio.sleep(background.TICK)
-            seen = self._snapshot
-            yield seen
-
     async def _wait_async(self) -> Job:
-        async for _ in self._follow_async():
+        async for _ in self._newest.follow_async():
             pass
         self._raise_what_stopped_it()
         return self
 
     def _completed(self) -> Iterator[pd.DataFrame]:
         given = np.zeros(len(self._batch), dtype=np.bool_)
-        for _ in self._follow(None):
+        for _ in self._newest.follow():
             fresh = self._fresh(given)
             if fresh.size:
                 self._load_outputs(fresh)
@@ -367,7 +329,7 @@ class Job:
 
     async def _completed_async(self) -> AsyncIterator[pd.DataFrame]:
         given = np.zeros(len(self._batch), dtype=np.bool_)
-        async for _ in self._follow_async():
+        async for _ in self._newest.follow_async():
             fresh = self._fresh(given)
             if fresh.size:
                 await asyncio.wrap_future(background.start(self._fetch_outputs(fresh)))
@@ -442,10 +404,6 @@ def _run_alone(lock: threading.Lock, work: Coroutine[Any, Any, None]) -> None:
     """Two threads that ask for the same outputs at once fetch them once."""
     with lock:
         background.run(work)
-
-
-def _is_past(moment: float | None) -> bool:
-    return moment is not None and time.monotonic() >= moment
 
 
 def _joined(submitted: pd.DataFrame, outputs: pd.DataFrame) -> pd.DataFrame:
