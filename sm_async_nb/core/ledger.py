@@ -208,6 +208,25 @@ class Ledger:
         self.revision += 1
         self._remember(learned, requests, after != before)
 
+    def check(self, batch: Sequence[Learned]) -> None:
+        """Make sure that these facts can be applied one after the other, and change nothing.
+
+        A fact is written to the journal before it is applied, and a journal that cannot be read again is worse than
+        an error now.
+
+        Raises
+        ------
+        IllegalFactError
+            As :meth:`apply` would.
+        """
+        touched = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(learned.requests for learned in batch)]))
+        status = self.status[touched]
+        for learned in batch:
+            places = np.searchsorted(touched, learned.requests)
+            after = NEXT[status[places], learned.fact]
+            self._refuse_what_cannot_be(learned.fact, learned.requests, after)
+            status[places] = after
+
     def where(self, *statuses: Status) -> IntArray:
         """The requests that have one of these statuses, in order."""
         return np.flatnonzero(np.isin(self.status, statuses))

@@ -256,6 +256,7 @@ class Engine:
     async def _record(self) -> None:
         """Write what was found to the journal, then, and only then, believe it."""
         batch = self._findings.take()
+        self.ledger.check(batch)
         await self._write(batch)
         for learned in batch:
             with self.lock:

@@ -30,6 +30,7 @@ from sm_async_nb.core.locations import S3Location, parse_s3_uri
 from sm_async_nb.core.plan import Limits
 from sm_async_nb.errors import (
     EndpointNotFoundError,
+    IllegalFactError,
     InvocationRefusedError,
     JobInUseError,
     ServiceTroubleError,
@@ -893,3 +894,13 @@ def test_the_same_job_runs_the_same_way_each_time():
     assert one.storage.calls == other.storage.calls
     assert one.storage.objects == other.storage.objects
     assert one.snapshots == other.snapshots
+
+
+def test_a_fact_that_cannot_be_never_reaches_the_journal():
+    """A defect stops the job; what lies in S3 can still be read."""
+    scene = Scene(3)
+    scene.endpoint.intercept = lambda fields: scene.engine._learn(Fact.RETRIED, 0, scene.clock.now())
+
+    with pytest.raises(IllegalFactError, match="RETRIED cannot be: request 0"):
+        scene.run()
+    assert scene.folded().counts == scene.ledger.counts == (3, 0, 0, 0, 0, 0, 0, 0)

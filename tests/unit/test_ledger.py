@@ -539,3 +539,17 @@ def test_a_snapshot_counts_all_requests_and_those_that_ended():
     seen = Snapshot(revision=1, at=NOON, started_at=NOON, counts=(1, 2, 3, 4, 5, 6, 7, 8))
 
     assert (36, 30, 3) == (seen.requests, seen.ended, seen[Status.ACCEPTED])
+
+
+def test_facts_are_checked_one_after_the_other_and_nothing_is_changed():
+    """An upload and an acceptance in one batch are fine; an output of what was never accepted is not."""
+    ledger = Ledger(3, allowance=100.0)
+    uploaded = Learned(fact=Fact.INPUT_UPLOADED, requests=np.array([0, 1]), at=0.0)
+    accepted = Learned(fact=Fact.ACCEPTED, requests=np.array([1]), at=0.0)
+    found = Learned(fact=Fact.OUTPUT_FOUND, requests=np.array([1, 2]), at=0.0)
+    ledger.check([])
+    ledger.check([uploaded, accepted])
+
+    with pytest.raises(IllegalFactError, match="OUTPUT_FOUND cannot be: request 2, attempt 1, is planned"):
+        ledger.check([uploaded, accepted, found])
+    assert (3, 0, 0, 0, 0, 0, 0, 0) == ledger.counts
