@@ -151,10 +151,9 @@ class Batch:
         }
         return {**{name: str(source) for name, source in self._varying.items()}, **constants}
 
-    @property
-    def accept(self) -> str | None:
-        """What every request asks for; None where nothing, or not the same, is asked for."""
-        return self._constants.get("accept")
+    def accept_of(self, request: int) -> str | None:
+        """What a request asks for, None where nothing is asked for."""
+        return self.fields_of(request).get("accept") if "accept" in self.sources else None
 
     @property
     def allowance(self) -> float | FloatArray:
@@ -196,15 +195,17 @@ class Batch:
         return np.array([default if value is None else value for value in source.values(firsts)], dtype=np.float64)
 
     def _block_of(self, request: int) -> _Block:
+        # Read once: the engine and whoever looks at a table share it, and each must get the block of its own request.
+        block = self._block
         number = request // BLOCK
-        if number != self._block.number:
+        if number != block.number:
             last = min((number + 1) * BLOCK, len(self))
             rows, bounds = self.packing.taken(self.frame, range(number * BLOCK, last))
             payloads = self.content.encode(rows, bounds) if self.content else []
             firsts = rows.iloc[bounds[:-1]]
             fields = {name: source.values(firsts) for name, source in self._varying.items()}
-            self._block = _Block(number, payloads, fields)
-        return self._block
+            block = self._block = _Block(number, payloads, fields)
+        return block
 
 
 def check_columns(frame: pd.DataFrame, columns: Sequence[Hashable]) -> list[Hashable]:

@@ -25,6 +25,9 @@ _SHOWN_CHARACTERS = 4_096
 _SHOWN_BYTES = 80
 
 
+Accept = str | Callable[[int], str | None] | None
+
+
 class Answers:
     """Decoded outputs and the texts of failures; ``has_value`` and ``messages`` are by request.
 
@@ -33,14 +36,15 @@ class Answers:
     packing
         Which rows each request has sent, so that its answer can be split among them.
     accept
-        What was asked for; it decides how an output without a content type of its own is decoded.
+        What was asked for, of all requests or by request; it decides how an output without a content type of its
+        own is decoded.
     packed
         Whether requests were allowed to have several rows.
     """
 
-    def __init__(self, packing: Packing, accept: str | None, *, packed: bool = False) -> None:
+    def __init__(self, packing: Packing, accept: Accept, *, packed: bool = False) -> None:
         self._packing = packing
-        self._accept = accept
+        self._accept_of = accept if callable(accept) else lambda _request: accept
         self._packed = packed
         self._values = np.empty(len(packing.slots), dtype=object)
         self._bodies = np.empty(len(packing), dtype=object)
@@ -81,7 +85,7 @@ class Answers:
         if body is None:
             self.messages[request] = f"Its output is gone: there is no object at {location}."
             return
-        chosen = content_type if content_type not in _UNTOLD else self._accept
+        chosen = content_type if content_type not in _UNTOLD else self._accept_of(request)
         slots = self._packing.slots_of(np.array([request]))
         try:
             values = decode(body, chosen, len(slots), packed=self._packed)

@@ -70,7 +70,7 @@ class Job:
         self._progress = progress
         self._ledger = Ledger(len(batch), allowance=batch.allowance + GRACE)
         self._lock = threading.Lock()
-        self._answers = Answers(batch.packing, batch.accept, packed=batch.terms.packed)
+        self._answers = Answers(batch.packing, batch.accept_of, packed=batch.terms.packed)
         self._fetching = threading.Lock()
         now = time.time()
         self._newest = Newest(Snapshot(revision=0, at=now, started_at=now, counts=self._ledger.counts))

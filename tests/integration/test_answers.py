@@ -261,3 +261,13 @@ def test_a_part_of_the_answers_may_be_asked_for(clock, storage):
     frame = answers.frame(np.array([2, 0]), pd.Index(["c", "a"]))
 
     assert {"c": 12, "a": 10} == frame["output"].to_dict()
+
+
+def test_an_output_without_a_type_is_decoded_by_what_its_own_request_asked_for(clock, storage):
+    """Accept may differ from row to row."""
+    answers = Answers(one_row_each(2), {0: "application/json", 1: "text/plain"}.get)
+    for request in range(2):
+        storage.objects[parse_s3_uri(place(request))] = (b"1.5", None, 0.0)
+    fetch(clock, storage, answers, *range(2))
+
+    assert [1.5, "1.5"] == answers.frame(np.arange(2), pd.RangeIndex(2))["output"].tolist()

@@ -312,3 +312,25 @@ def test_a_block_is_encoded_once_for_its_neighbours(content_type, monkeypatch):
         batch.payload(request)
 
     assert blocks == [512, 512]
+
+
+def test_another_thread_that_asks_for_other_requests_cannot_change_what_is_sent():
+    """A table that is looked at while a job sends reads the same cache; each gets the block of its own request."""
+    batch = batch_of(pd.DataFrame({"x": range(1_024)}))
+    blocks = [batch._block_of(0), batch._block_of(512)]
+
+    class Contended(type(batch)):
+        """Between any two reads of the cache, somebody else has put the other block there."""
+
+        @property
+        def _block(self):
+            blocks.reverse()
+            return blocks[0]
+
+        @_block.setter
+        def _block(self, block):
+            """Replaced at once."""
+
+    batch.__class__ = Contended
+
+    assert [json.loads(batch.payload(request)) for request in (0, 512, 0, 512)] == [{"x": 0}, {"x": 512}] * 2
