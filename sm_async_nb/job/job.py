@@ -244,15 +244,15 @@ class Job:
         async with open_storage(self._session) as storage:
             target = Target(into, storage)
             await target.check()
+            known = self._answers.has_value.copy()  # what was there before stays
             for rows, requests, finished in parts(self._batch.packing, len(self)):
-                kept = finished[~self._answers.has_value[finished]]
                 missing = self._answers.missing(self._completed_among(requests))
                 await self._answers.fetch_outputs(
                     storage, missing.tolist(), self._locations("output_location", missing)
                 )
                 frame = self._answers.frame(rows, self._batch.frame.index[rows], shape)
                 written.append(await target.write(len(written), frame))
-                self._answers.forget(kept)
+                self._answers.forget(finished[~known[finished]])
         return written
 
     def table(self) -> pd.DataFrame:
