@@ -15,6 +15,8 @@ if TYPE_CHECKING:
     from sm_async_nb.core.ledger import Snapshot, Status
     from sm_async_nb.job.job import Job
     from sm_async_nb.local import LocalEndpoint
+    from sm_async_nb.notebook.doctor import doctor
+    from sm_async_nb.notebook.jobs import attach, endpoint, endpoints, jobs
 
     __version__: str
 
@@ -28,6 +30,11 @@ __all__ = [
     "Snapshot",
     "Status",
     "__version__",
+    "attach",
+    "doctor",
+    "endpoint",
+    "endpoints",
+    "jobs",
 ]
 
 _HOMES = {
@@ -35,6 +42,11 @@ _HOMES = {
     "LocalEndpoint": "sm_async_nb.local",
     "Snapshot": "sm_async_nb.core.ledger",
     "Status": "sm_async_nb.core.ledger",
+    "attach": "sm_async_nb.notebook.jobs",
+    "doctor": "sm_async_nb.notebook.doctor",
+    "endpoint": "sm_async_nb.notebook.jobs",
+    "endpoints": "sm_async_nb.notebook.jobs",
+    "jobs": "sm_async_nb.notebook.jobs",
 }
 
 
@@ -50,3 +62,17 @@ def __getattr__(name: str) -> Any:
     if name in _HOMES:
         return getattr(import_module(_HOMES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def load_ipython_extension(shell: Any) -> None:
+    """``%load_ext sm_async_nb``: register ``%%sm_async`` and ``%sm_async``, and show jobs as they run."""
+    from sm_async_nb.notebook.magic import load
+
+    load(shell)
+
+
+def unload_ipython_extension(shell: Any) -> None:
+    """``%unload_ext sm_async_nb``: take them out again; jobs run on."""
+    from sm_async_nb.notebook.magic import unload
+
+    unload(shell)

@@ -9,9 +9,14 @@
     │   ├── EndpointNotAsynchronousError  the endpoint exists, but answers InvokeEndpoint only
     │   ├── InvocationRefusedError      InvokeEndpointAsync said no to one request (4xx about the request)
     │   ├── StorageAccessError          a bucket that is missing, or that these credentials may not use
-    │   └── JobInUseError               another kernel, or this one before, has the job of that name
+    │   ├── CredentialsError            credentials that are missing, or expired and cannot be refreshed
+    │   ├── JobNotFoundError            no job lies at that place
+    │   ├── PayloadLostError            a payload that cannot be made again here
+    │   ├── JobChangedError             the job of that name was asked for something else
+    │   └── JobInUseError               another kernel writes to the job
     ├── EndpointError                 the endpoint's owner: what runs behind the name
     │   ├── EndpointNotInServiceError   created, updating, failed or deleting
+    │   ├── TooManyFailuresError        a job stopped itself, as max_failures asked
     │   └── InferenceFailedError        the model, or its container, answered with an error
     ├── NotYetError                   nobody yet: waiting, or asking again, may mend it
     │   ├── ServiceTroubleError         throttling, 5xx, credentials or network; nothing is known about a row
@@ -63,8 +68,24 @@ class StorageAccessError(RequestError):
     """A bucket does not exist, or the credentials do not allow what is needed there."""
 
 
+class CredentialsError(RequestError):
+    """There are no AWS credentials, or they have expired and the session cannot refresh them."""
+
+
+class JobNotFoundError(RequestError):
+    """There is no job at the place that was named."""
+
+
+class PayloadLostError(RequestError):
+    """A payload that cannot be made again here: its function, a file or the columns it was made of are not the same."""
+
+
+class JobChangedError(RequestError):
+    """A job of that name exists, and was asked for with another endpoint, content type, template or the like."""
+
+
 class JobInUseError(RequestError):
-    """A job of that name exists already, or somebody else is writing to it."""
+    """Another kernel writes to the job; one at a time may."""
 
 
 class EndpointError(SmAsyncError):
@@ -73,6 +94,10 @@ class EndpointError(SmAsyncError):
 
 class EndpointNotInServiceError(EndpointError):
     """The endpoint exists, but takes no requests in its present state."""
+
+
+class TooManyFailuresError(EndpointError):
+    """More requests failed than ``max_failures`` allows, so the job stopped sending; what has come stays."""
 
 
 class InferenceFailedError(EndpointError):
@@ -104,3 +129,7 @@ class WaitTimeoutError(NotYetError, TimeoutError):
 
 class IllegalFactError(SmAsyncError):
     """A fact arrived that cannot follow from what was known: a defect, told with the request's story."""
+
+
+class SmAsyncWarning(UserWarning):
+    """Something that works, and may surprise later."""

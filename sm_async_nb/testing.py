@@ -11,15 +11,19 @@ With :class:`ManualClock` a job that takes six hours is over in milliseconds, th
 from __future__ import annotations
 
 import asyncio
+import json
 import selectors
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import replace
 from datetime import UTC, datetime
 from itertools import count
 from typing import Any, Self, TypeVar
 
+from sm_async_nb.aws.notifications import Notification, read_notification
 from sm_async_nb.aws.runtime import Accepted
-from sm_async_nb.aws.storage import StoredObject
+from sm_async_nb.aws.storage import Names, StoredObject, as_directory
 from sm_async_nb.core.locations import S3Location
 from sm_async_nb.local.endpoint import AsyncEndpoint, EndpointConfig
 from sm_async_nb.local.handler import Handler
@@ -29,6 +33,7 @@ Result = TypeVar("Result")
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 _PAGE = 1_000
+_RECEIVED_AT_MOST = 10
 
 
 class ManualClock:
@@ -96,6 +101,15 @@ class _LeapingLoop(asyncio.SelectorEventLoop):
     def time(self) -> float:
         return self._clock.elapsed
 
+    def run_in_executor(self, _executor: Any, func: Any, *args: Any) -> Any:  # type: ignore[override]
+        """Work in a thread takes no time on this clock, so it is done at once."""
+        done = self.create_future()
+        try:
+            done.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - it is for whoever waits
+            done.set_exception(error)
+        return done
+
 
 class MemoryStorage:
     """S3 in a dictionary. ``calls`` counts by verb; an ``intercept`` is called first and may raise.
@@ -137,6 +151,18 @@ class MemoryStorage:
             await self._called("list", prefix)
             yield [StoredObject(*item) for item in found[start : start + _PAGE]]
 
+    async def directories(self, prefix: S3Location) -> Names:
+        home = as_directory(prefix)
+        below = {
+            location.key[len(home.key) :].partition("/")
+            for location in self.objects
+            if location.bucket == home.bucket and location.key.startswith(home.key)
+        }
+        names = sorted({f"{name}/" for name, slash, _ in below if slash})
+        for _ in range(0, max(len(names), 1), _PAGE):
+            await self._called("list", home)
+        return [name[:-1] for name in names]
+
     async def head(self, location: S3Location) -> StoredObject | None:
         await self._called("head", location)
         if location not in self.objects:
@@ -153,6 +179,73 @@ class MemoryStorage:
         self.calls[verb] += 1
         await asyncio.sleep(0)  # a real call lets others run, and so must this one
         self.intercept(verb, location)
+
+
+class MemoryNotifications:
+    """A queue of notifications in memory, as SQS keeps one: what is received and not done comes again.
+
+    ``calls`` counts by verb, ``messages`` are those that are not done; an ``intercept`` is called first and may raise.
+
+    Parameters
+    ----------
+    now
+        The time, in seconds since the epoch.
+    visibility_timeout
+        After how many seconds a message that was received, and not done, comes again.
+    """
+
+    def __init__(self, now: Callable[[], float], *, visibility_timeout: float = 30.0) -> None:
+        self.calls: Counter[str] = Counter()
+        self.messages: dict[str, str] = {}
+        self.intercept: Callable[[str], None] = lambda _verb: None
+        self._visible_at: dict[str, float] = {}
+        self._visibility_timeout = visibility_timeout
+        self._now = now
+        self._receipts = count()
+        self._waiting: list[asyncio.Event] = []
+
+    def send(self, message: Mapping[str, Any] | str) -> None:
+        """Put a message into the queue: the service's own, as a mapping, or any text."""
+        receipt = f"receipt-{next(self._receipts)}"
+        self.messages[receipt] = message if isinstance(message, str) else json.dumps(message)
+        self._visible_at[receipt] = self._now()
+        for sent in self._waiting:
+            sent.set()
+
+    async def receive(self, wait_seconds: int = 20) -> list[Notification]:
+        """Up to ten notifications; waits for the first as long as is said."""
+        self.calls["receive"] += 1
+        await asyncio.sleep(0)
+        self.intercept("receive")
+        deadline = self._now() + wait_seconds
+        while not (receipts := self._visible()) and self._now() < deadline:
+            await self._wait(min([deadline, *self._visible_at.values()]) - self._now())
+        for receipt in receipts:
+            self._visible_at[receipt] = self._now() + self._visibility_timeout
+        read = ((receipt, read_notification(self.messages[receipt])) for receipt in receipts)
+        return [replace(notification, receipt=receipt) for receipt, notification in read if notification]
+
+    async def done(self, notifications: Sequence[Notification]) -> None:
+        """Delete them."""
+        self.calls["done"] += 1
+        await asyncio.sleep(0)
+        self.intercept("done")
+        for notification in notifications:
+            self.messages.pop(notification.receipt, None)
+            self._visible_at.pop(notification.receipt, None)
+
+    async def _wait(self, seconds: float) -> None:
+        sent = asyncio.Event()
+        self._waiting.append(sent)
+        try:
+            with suppress(TimeoutError):
+                async with asyncio.timeout(seconds):
+                    await sent.wait()
+        finally:
+            self._waiting.remove(sent)
+
+    def _visible(self) -> list[str]:
+        return [receipt for receipt, at in self._visible_at.items() if at <= self._now()][:_RECEIVED_AT_MOST]
 
 
 class MemoryEndpoint:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from collections.abc import AsyncIterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -12,15 +13,29 @@ from http import HTTPStatus
 from typing import Any, Protocol
 
 from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError, ParamValidationError
+from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
+from botocore.parsers import ResponseParserError
 
+from sm_async_nb.aws.credentials import THROTTLED, credentials_error
 from sm_async_nb.aws.session import Session, known_fields
-from sm_async_nb.errors import EndpointNotFoundError, InvocationRefusedError, RequestError, ServiceTroubleError
+from sm_async_nb.errors import (
+    EndpointNotFoundError,
+    EndpointNotInServiceError,
+    InvocationRefusedError,
+    RequestError,
+    ServiceTroubleError,
+)
 
-_THROTTLED = {"ThrottlingException", "Throttling", "TooManyRequestsException", "RequestLimitExceeded", "SlowDown"}
-_ACCESS = {"AccessDenied", "AccessDeniedException", "UnrecognizedClientException", "InvalidSignatureException",
-           "MissingAuthenticationToken", "OptInRequired"}  # fmt: skip
-_CREDENTIALS_EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired"}
+_ACCESS = {"AccessDenied", "AccessDeniedException", "InvalidSignatureException", "MissingAuthenticationToken",
+           "OptInRequired"}  # fmt: skip
+
+# A machine that slept sends what it signed before: the next signature is good again.
+_SIGNED_AT_ANOTHER_TIME = re.compile(r"Signature (expired|not yet current)")
+
+# UNVERIFIED: the words of the service. It has been seen to say "not found" of an endpoint that is being created.
+_NOT_IN_SERVICE = re.compile(
+    r"\bnot (currently )?in ?service\b|\bis in (the )?\S+ (status|state)\b|\bin status\b", re.IGNORECASE
+)
 
 
 @dataclass(frozen=True)
@@ -45,9 +60,13 @@ class Runtime(Protocol):
         InvocationRefusedError
             If the service says no to this very request.
         ServiceTroubleError
-            If nothing is known about it: throttling, 5xx, expired credentials, the network.
+            If nothing is known about it: throttling, 5xx, the network.
+        CredentialsError
+            If the credentials are missing or have expired, and the session cannot refresh them.
+        EndpointNotFoundError, EndpointNotInServiceError
+            If the endpoint is gone, or takes no requests at the moment.
         RequestError
-            If no request would be taken: wrong permissions, no such endpoint.
+            If no request would be taken: wrong permissions.
         """
 
 
@@ -55,7 +74,7 @@ class Runtime(Protocol):
 async def open_runtime(session: Session, *, concurrency: int = 64) -> AsyncIterator[BotoRuntime]:
     """The runtime over boto3, in ``concurrency`` threads that end with the block."""
     config = Config(max_pool_connections=concurrency, retries={"mode": "standard", "total_max_attempts": 1})
-    client = await asyncio.to_thread(partial(session.client, "sagemaker-runtime", config=config))
+    client = await _client(session, config)
     members = {name: field.member for name, field in known_fields(session).items()}
     threads = ThreadPoolExecutor(concurrency, thread_name_prefix="sm-async-invoke")
     try:
@@ -63,6 +82,14 @@ async def open_runtime(session: Session, *, concurrency: int = 64) -> AsyncItera
     finally:
         threads.shutdown(wait=True, cancel_futures=True)
         client.close()
+
+
+async def _client(session: Session, config: Config) -> Any:
+    # Some credentials are fetched here already, those of a credential_process for one.
+    try:
+        return await asyncio.to_thread(partial(session.client, "sagemaker-runtime", config=config))
+    except BotoCoreError as error:
+        raise credentials_error(error) or error from error
 
 
 class BotoRuntime:
@@ -78,8 +105,15 @@ class BotoRuntime:
         loop = asyncio.get_running_loop()
         try:
             answer = await loop.run_in_executor(self._threads, partial(self._client.invoke_endpoint_async, **arguments))
-        except (BotoCoreError, ClientError) as error:
+        except (BotoCoreError, ClientError, ResponseParserError) as error:
             raise explain(error, str(fields["endpoint_name"])) from error
+        except RuntimeError as error:  # botocore's, for one, when a refresh brought credentials that have expired
+            about_credentials = credentials_error(error)
+            if about_credentials is None:
+                raise
+            raise about_credentials from error
+        if "InferenceId" not in answer:  # the page of a proxy, for one
+            raise ServiceTroubleError("InvokeEndpointAsync was answered by something else: there is no InferenceId.")
         return Accepted(
             inference_id=answer["InferenceId"],
             output_location=answer.get("OutputLocation", ""),
@@ -91,8 +125,9 @@ class BotoRuntime:
 
 def explain(error: Exception, endpoint_name: str) -> Exception:
     """The error of this package's own tree for whatever botocore raised."""
-    if isinstance(error, NoCredentialsError):
-        return RequestError(f"No AWS credentials were found: {error}.")
+    about_credentials = credentials_error(error)
+    if about_credentials is not None:
+        return about_credentials
     if isinstance(error, ParamValidationError):
         return InvocationRefusedError(str(error), code="ParamValidationError", status=0)
     if not isinstance(error, ClientError):
@@ -105,13 +140,16 @@ def _explain_answer(error: ClientError, endpoint_name: str) -> Exception:
     code, said = response.get("Error", {}).get("Code", ""), response.get("Error", {}).get("Message", "")
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     request_id = response.get("ResponseMetadata", {}).get("RequestId", "")
-    about = f"InvokeEndpointAsync answered {status} {code}: {said} (AWS request id {request_id or 'unknown'})"
-    if code in _THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
+    about = f"{error.operation_name} answered {status} {code}: {said} (AWS request id {request_id or 'unknown'})"
+    if code in THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
         return ServiceTroubleError(about, throttled=True)
-    if code in _CREDENTIALS_EXPIRED or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR or _SIGNED_AT_ANOTHER_TIME.match(said):
         return ServiceTroubleError(about)
     if code in _ACCESS or status == HTTPStatus.FORBIDDEN:
         return RequestError(f"{about}. These credentials need sagemaker:InvokeEndpointAsync on {endpoint_name}.")
-    if said.startswith("Endpoint ") and said.rstrip(".").endswith("not found"):
-        return EndpointNotFoundError(about)
+    if said.startswith("Endpoint "):
+        if said.rstrip(".").endswith("not found"):
+            return EndpointNotFoundError(about)
+        if _NOT_IN_SERVICE.search(said):
+            return EndpointNotInServiceError(about)
     return InvocationRefusedError(about, code=code, status=status, request_id=request_id)

@@ -16,7 +16,7 @@ from sm_async_nb.core.request import Field, read_fields
 from sm_async_nb.errors import RequestError
 
 # The rest of the package takes the type from here and never imports boto3 itself.
-__all__ = ["Session", "aio_session", "botocore_session", "checked_session", "known_fields"]
+__all__ = ["Session", "aio_session", "botocore_session", "checked_session", "forget_credentials", "known_fields"]
 
 
 def known_fields(session: Session) -> dict[str, Field]:
@@ -75,6 +75,24 @@ def _new_aio_session(session: Session) -> AioSession:
         aio.set_default_client_config(source.get_default_client_config())
     aio.register_component("credential_provider", _BorrowedCredentials(source))
     return aio
+
+
+def forget_credentials(session: Session) -> None:
+    """Have the session ask its chain anew, since a user may have signed in again, or written new keys to a file.
+
+    Credentials are only replaced by others of the same kind, so that keys or a role that were handed to the session
+    itself do not give way to those of whoever the environment names.
+    """
+    source = botocore_session(session)
+    known = source._credentials  # noqa: SLF001  (there is no public way, and get_credentials() would look them up)
+    if known is None:
+        return
+    try:
+        found = source.get_component("credential_provider").load_credentials()
+    except BotoCoreError:  # whoever needs them next is told
+        return
+    if found is not None and found.method == known.method:
+        source._credentials = found  # noqa: SLF001
 
 
 def botocore_session(session: Session) -> Any:

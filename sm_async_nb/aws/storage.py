@@ -1,28 +1,73 @@
 """The five S3 verbs this package uses, over s3fs: put, get, list, head, delete.
 
 One call on the wire for each object put or got. s3fs would add a HEAD to a read and a cached listing would hide new
-objects, so both are avoided. Errors come in four kinds: the object is not there (FileNotFoundError), it is there
-already (FileExistsError), the bucket or the permission is missing (StorageAccessError), or the call did not get
-through (ServiceTroubleError), which says nothing about the object.
+objects, so both are avoided. Errors come in five kinds: the object is not there (FileNotFoundError), it is there
+already (FileExistsError), the bucket or the permission is missing (StorageAccessError), the credentials are missing or
+have expired (CredentialsError), or the call did not get through (ServiceTroubleError), which says nothing about the
+object.
 """
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import re
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import s3fs
-from botocore.exceptions import NoCredentialsError, PartialCredentialsError
 
+from sm_async_nb.aws.credentials import THROTTLED, credentials_error
 from sm_async_nb.aws.session import Session, aio_session
 from sm_async_nb.core.locations import S3Location
 from sm_async_nb.errors import RequestError, ServiceTroubleError, StorageAccessError
 
 _DELETE_AT_MOST = 1_000
-_THROTTLED = {"SlowDown", "503", "Throttling", "ThrottlingException", "RequestLimitExceeded", "TooManyRequests"}
-_DENIED = {"AccessDenied", "403", "AllAccessDisabled", "InvalidAccessKeyId", "SignatureDoesNotMatch", "AccountProblem"}
+_DENIED = {"AccessDenied", "403", "AllAccessDisabled", "SignatureDoesNotMatch", "AccountProblem"}
+
+# What KMS says no to by itself; the others of its codes pass.
+_KMS_REFUSED = {"KMS.DisabledException", "KMS.InvalidKeyUsageException", "KMS.InvalidStateException",
+                "KMS.KMSInvalidStateException", "KMS.NotFoundException"}  # fmt: skip
+_NAMED_PERMISSION = re.compile(r"not authorized to perform: (?P<permission>[a-z0-9-]+:\w+)")
+_ACCOUNT_ID = re.compile(r"[0-9]{12}")
+
+# In a class that has a verb of that name, list[str] would be the verb.
+Names = list[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class StorageTerms:
+    """What a user asks of every S3 call that takes it.
+
+    ``sse_kms_key_id`` is the id, ARN or alias of the KMS key that objects are encrypted with, and
+    ``expected_bucket_owner`` the account that a bucket must belong to, or S3 refuses the call.
+
+    Source: PutObject, SSEKMSKeyId and ExpectedBucketOwner.
+    """
+
+    sse_kms_key_id: str | None = None
+    expected_bucket_owner: str | None = None
+
+    def __post_init__(self) -> None:
+        key, owner = self.sse_kms_key_id, self.expected_bucket_owner
+        if key is not None and not (isinstance(key, str) and key.strip()):
+            raise RequestError(
+                f"sse_kms_key_id= takes the id, the ARN or the alias of a KMS key, got {key!r}. Nothing was sent."
+            )
+        if owner is not None and not (isinstance(owner, str) and _ACCOUNT_ID.fullmatch(owner)):
+            raise RequestError(
+                "expected_bucket_owner= takes the id of an AWS account, 12 digits in a string, got"
+                f" {owner!r}. Nothing was sent."
+            )
+
+    @property
+    def for_every_call(self) -> dict[str, str]:
+        return {"ExpectedBucketOwner": self.expected_bucket_owner} if self.expected_bucket_owner else {}
+
+    @property
+    def for_writing(self) -> dict[str, str]:
+        key = self.sse_kms_key_id
+        return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
 
 
 @dataclass(frozen=True)
@@ -48,6 +93,9 @@ class Storage(Protocol):
     def list(self, prefix: S3Location, *, start_after: str = "") -> AsyncIterator[Sequence[StoredObject]]:
         """The objects below a prefix in key order, a page of up to 1,000 at a time."""
 
+    async def directories(self, prefix: S3Location) -> Names:
+        """The names directly below a prefix that have something below them, in key order, without a slash."""
+
     async def head(self, location: S3Location) -> StoredObject | None:
         """An object's size and time, None if there is none."""
 
@@ -56,8 +104,16 @@ class Storage(Protocol):
 
 
 @asynccontextmanager
-async def open_storage(session: Session, *, concurrency: int = 64) -> AsyncIterator[S3fsStorage]:
-    """S3 as this session sees it, for use on the running event loop."""
+async def open_storage(
+    session: Session, *, concurrency: int = 64, terms: StorageTerms | None = None
+) -> AsyncIterator[S3fsStorage]:
+    """S3 as this session sees it, for use on the running event loop.
+
+    Raises
+    ------
+    CredentialsError
+        If the session has none, or cannot get them.
+    """
     filesystem = s3fs.S3FileSystem(
         asynchronous=True,
         session=aio_session(session),
@@ -66,23 +122,37 @@ async def open_storage(session: Session, *, concurrency: int = 64) -> AsyncItera
         config_kwargs={"max_pool_connections": concurrency, "retries": {"mode": "standard", "total_max_attempts": 3}},
     )
     filesystem.retries = 1  # botocore has tried three times, and the engine tries again for as long as the job lives
-    client = await filesystem.set_session()
+    client = await _client(filesystem)
     try:
-        yield S3fsStorage(filesystem)
+        yield S3fsStorage(filesystem, terms)
     finally:
         await client.close()
+
+
+async def _client(filesystem: s3fs.S3FileSystem) -> Any:
+    # Some credentials are fetched here already, those of a credential_process for one.
+    try:
+        return await filesystem.set_session()
+    except Exception as error:
+        about_credentials = credentials_error(error)
+        if about_credentials is None:
+            raise
+        raise about_credentials from error
 
 
 class S3fsStorage:
     """:class:`Storage` over an asynchronous s3fs file system."""
 
-    def __init__(self, filesystem: s3fs.S3FileSystem) -> None:
+    def __init__(self, filesystem: s3fs.S3FileSystem, terms: StorageTerms | None = None) -> None:
         self._filesystem = filesystem
+        self._terms = terms or StorageTerms()
 
     async def put(
         self, location: S3Location, body: bytes, content_type: str | None = None, *, create_only: bool = False
     ) -> None:
-        options = {"ContentType": content_type} if content_type else {}
+        options = dict(self._terms.for_writing)
+        if content_type:
+            options["ContentType"] = content_type
         if create_only:
             options["IfNoneMatch"] = "*"
         await self._call("s3:PutObject", location, "put_object", Key=location.key, Body=body, **options)
@@ -94,72 +164,119 @@ class S3fsStorage:
             async with answer["Body"] as body:
                 return await body.read(), answer.get("ContentType")
 
-        arguments = {"Bucket": location.bucket, "Key": location.key}
-        result: tuple[bytes, str | None] = await _translated("s3:GetObject", location, read, **arguments)
+        arguments = {"Bucket": location.bucket, "Key": location.key, **self._terms.for_every_call}
+        result: tuple[bytes, str | None] = await self._translated("s3:GetObject", location, read, **arguments)
         return result
 
     async def list(self, prefix: S3Location, *, start_after: str = "") -> AsyncIterator[Sequence[StoredObject]]:
         more = {"StartAfter": start_after} if start_after else {}
-        while True:
-            page = await self._call("s3:ListBucket", prefix, "list_objects_v2", Prefix=prefix.key, **more)
+        async for page in self._pages(prefix, **more):
             yield [_stored_object(prefix.bucket, item) for item in page.get("Contents", ())]
-            if not page.get("IsTruncated"):
-                return
-            more = {"ContinuationToken": page["NextContinuationToken"]}
+
+    async def directories(self, prefix: S3Location) -> Names:
+        home = as_directory(prefix)
+        return [
+            common["Prefix"][len(home.key) : -1]
+            async for page in self._pages(home, Delimiter="/")
+            for common in page.get("CommonPrefixes", ())
+        ]
 
     async def head(self, location: S3Location) -> StoredObject | None:
         try:
             found = await self._call("s3:GetObject", location, "head_object", Key=location.key)
         except FileNotFoundError:
             return None
+        except StorageAccessError as error:
+            raise StorageAccessError(
+                f"S3 answered 403 for {location}, which it also does where there is no object and s3:ListBucket is"
+                f" missing. These credentials need s3:ListBucket on the bucket {location.bucket!r}, most likely, and"
+                f" s3:GetObject.{self._owner_told()}"
+            ) from error.__cause__
         return StoredObject(location, found["ContentLength"], found["LastModified"].timestamp())
 
     async def delete(self, locations: Sequence[S3Location]) -> None:
-        for bucket in sorted({location.bucket for location in locations}):
-            keys = [{"Key": location.key} for location in locations if location.bucket == bucket]
-            for start in range(0, len(keys), _DELETE_AT_MOST):
-                doomed = {"Objects": keys[start : start + _DELETE_AT_MOST], "Quiet": True}
-                await self._call("s3:DeleteObject", S3Location(bucket, ""), "delete_objects", Delete=doomed)
+        for batch in delete_batches(locations):
+            doomed = {"Objects": [{"Key": location.key} for location in batch], "Quiet": True}
+            await self._call("s3:DeleteObject", S3Location(batch[0].bucket, ""), "delete_objects", Delete=doomed)
+
+    async def _pages(self, prefix: S3Location, **more: str) -> AsyncIterator[dict[str, Any]]:
+        while True:
+            page = await self._call("s3:ListBucket", prefix, "list_objects_v2", Prefix=prefix.key, **more)
+            yield page
+            if not page.get("IsTruncated"):
+                return
+            more = {**more, "ContinuationToken": page["NextContinuationToken"]}
 
     async def _call(self, permission: str, location: S3Location, method: str, **arguments: Any) -> dict[str, Any]:
         call = self._filesystem._call_s3  # noqa: SLF001  (documented as call_s3, whose asynchronous form this is)
-        answer: dict[str, Any] = await _translated(
-            permission, location, call, method, Bucket=location.bucket, **arguments
-        )
+        arguments = {"Bucket": location.bucket, **self._terms.for_every_call, **arguments}
+        answer: dict[str, Any] = await self._translated(permission, location, call, method, **arguments)
         return answer
 
+    async def _translated(
+        self,
+        permission: str,
+        location: S3Location,
+        call: Callable[..., Awaitable[Any]],
+        *arguments: Any,
+        **options: Any,
+    ) -> Any:
+        try:
+            return await call(*arguments, **options)
+        except Exception as error:
+            explained = explain(error, permission, location)
+            if isinstance(explained, StorageAccessError):
+                explained = StorageAccessError(f"{explained}{self._owner_told()}")
+            raise explained from error
 
-async def _translated(
-    permission: str, location: S3Location, call: Callable[..., Awaitable[Any]], *arguments: Any, **options: Any
-) -> Any:
-    try:
-        return await call(*arguments, **options)
-    except Exception as error:
-        raise explain(error, permission, location) from error
+    def _owner_told(self) -> str:
+        owner = self._terms.expected_bucket_owner
+        return f" And the bucket must belong to the account {owner}, as expected_bucket_owner= says." if owner else ""
+
+
+def as_directory(prefix: S3Location) -> S3Location:
+    """The prefix with a slash at its end, unless it is the whole bucket."""
+    return prefix if not prefix.key or prefix.key.endswith("/") else S3Location(prefix.bucket, f"{prefix.key}/")
+
+
+def delete_batches(locations: Sequence[S3Location]) -> Iterator[list[S3Location]]:
+    """Locations as DeleteObjects takes them: at most 1,000, and all in one bucket."""
+    for bucket in sorted({location.bucket for location in locations}):
+        there = [location for location in locations if location.bucket == bucket]
+        for start in range(0, len(there), _DELETE_AT_MOST):
+            yield there[start : start + _DELETE_AT_MOST]
 
 
 def explain(error: Exception, permission: str, location: S3Location) -> Exception:
     """The error of this package's own tree for whatever s3fs, botocore or the network raised."""
-    if isinstance(error, NoCredentialsError | PartialCredentialsError):
-        return RequestError(f"No AWS credentials were found for {location}: {error}.")
+    about_credentials = credentials_error(error)
+    if about_credentials is not None:
+        return about_credentials
     response = getattr(error, "response", None) or getattr(error.__cause__, "response", None) or {}
-    code = str(response.get("Error", {}).get("Code", ""))
+    code, said = str(response.get("Error", {}).get("Code", "")), str(response.get("Error", {}).get("Message") or "")
     if code in {"NoSuchKey", "404"}:
         return FileNotFoundError(f"There is no object at {location}.")
+    if code in {"PreconditionFailed", "412"}:
+        return FileExistsError(f"There is an object at {location} already.")
+    return _refused(code, said, permission, location) or ServiceTroubleError(
+        f"S3 did not answer for {location}: {code or type(error).__name__}: {said or error}",
+        throttled=code in THROTTLED,
+    )
+
+
+def _refused(code: str, said: str, permission: str, location: S3Location) -> StorageAccessError | None:
     if code == "NoSuchBucket":
         return StorageAccessError(
             f"There is no bucket {location.bucket!r}. Check the name, the account and the region."
         )
-    if code in {"PreconditionFailed", "412"}:
-        return FileExistsError(f"There is an object at {location} already.")
+    if code in _KMS_REFUSED:
+        return StorageAccessError(f"S3 refused {permission} on {location} for its KMS key ({code}: {said}).")
     if code in _DENIED:
-        return StorageAccessError(
-            f"S3 refused {permission} on {location} ({code}). These credentials need {permission}."
-        )
-    said = response.get("Error", {}).get("Message") or error
-    return ServiceTroubleError(
-        f"S3 did not answer for {location}: {code or type(error).__name__}: {said}", throttled=code in _THROTTLED
-    )
+        # Often S3 names what is missing itself, kms:GenerateDataKey for one.
+        named = _NAMED_PERMISSION.search(said)
+        needed = named["permission"] if named else permission
+        return StorageAccessError(f"S3 refused {permission} on {location} ({code}). These credentials need {needed}.")
+    return None
 
 
 def _stored_object(bucket: str, item: dict[str, Any]) -> StoredObject:

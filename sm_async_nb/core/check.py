@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -11,6 +10,7 @@ import pandas as pd
 
 from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.content import Content
+from sm_async_nb.core.fingerprint import Fingerprints, fingerprints_of, marks_of, no_fingerprints, same_as, told_of
 from sm_async_nb.core.packing import Packing, pack
 from sm_async_nb.core.problems import Problems, label, sentence
 from sm_async_nb.core.request import Field
@@ -27,10 +27,14 @@ _ALIKE = "sort the frame so that rows with the same are together, or send one ro
 
 
 class Checked(NamedTuple):
-    """How the rows are packed, and how many bytes each request's payload has."""
+    """How the rows are packed, how many bytes each request's payload has, and what each row sends.
+
+    ``fingerprints`` are None where several rows share a request, since those cost a second encoding.
+    """
 
     packing: Packing
     payload_bytes: IntArray
+    fingerprints: Fingerprints | None
 
 
 class Check:
@@ -60,11 +64,21 @@ class Check:
             If the rows cannot be packed as asked. What is wrong with single rows is in ``problems``.
         """
         values = {name: self._values(name) for name in self._varying}
-        packing = self._packed(values)
+        told = told_of(values)
+        fingerprints = self._fingerprints(told) if self._terms.deduplicate else None
+        packing = self._packed(fingerprints)
         for name, column in values.items():
             self._check_field(name, column, packing)
             self._check_agreement(name, column, packing)
-        return Checked(packing, self._payload_bytes(packing))
+        if fingerprints is not None or self._terms.packed:
+            return Checked(packing, self._payload_bytes(packing), fingerprints)
+        fingerprints = no_fingerprints(len(self._frame))
+        return Checked(packing, self._payload_bytes(packing, told, fingerprints), fingerprints)
+
+    def fingerprints(self) -> Fingerprints:
+        """What each row sends, each encoded alone."""
+        values = {name: self._values(name) for name in self._varying}
+        return self._fingerprints(told_of(values))
 
     # Fields
 
@@ -115,9 +129,8 @@ class Check:
 
     # Packing
 
-    def _packed(self, values: Mapping[str, Sequence[Any]]) -> Packing:
+    def _packed(self, fingerprints: Fingerprints | None) -> Packing:
         terms, content = self._terms, self._content
-        same_as = self._same_as(values) if terms.deduplicate else None
         sizes = None
         if terms.max_payload_bytes is not None and content is not None:
             sizes = self._sizes(content)
@@ -126,29 +139,39 @@ class Check:
             rows_per_request=terms.rows_at_most,
             max_payload_bytes=terms.max_payload_bytes,
             sizes=sizes,
-            same_as=same_as,
+            same_as=None if fingerprints is None else same_as(fingerprints),
             overhead=content.overhead if content else 0,
         )
 
-    def _same_as(self, values: Mapping[str, Sequence[Any]]) -> IntArray:
-        """For each row the first that would send the same payload with the same fields."""
-        first: dict[bytes, int] = {}
-        found = np.arange(len(self._frame))
-        for row, payload in enumerate(self._row_payloads()):
-            if payload is not None:
-                told = repr([column[row] for column in values.values()]).encode()
-                digest = hashlib.blake2b(payload + b"\0" + told, digest_size=16).digest()
-                found[row] = first.setdefault(digest, row)
-        return found
-
-    def _row_payloads(self) -> Iterator[bytes | None]:
-        content = self._content
+    def _fingerprints(self, told: Sequence[bytes] | None) -> Fingerprints:
+        found = no_fingerprints(len(self._frame))
         for first in range(0, len(self._frame), BLOCK):
             rows = self._frame.iloc[first : first + BLOCK]
-            if content is None:
-                yield from [b""] * len(rows)
-            else:
-                yield from self._each(rows, first, lambda part: content.encode(part, range(len(part) + 1)))
+            self._mark(found, first, rows, self._row_payloads(rows, first), told)
+        return found
+
+    def _row_payloads(self, rows: pd.DataFrame, first: int) -> list[bytes | None]:
+        content = self._content
+        if content is None:
+            return [b""] * len(rows)
+        return self._each(rows, first, lambda part: content.encode(part, range(len(part) + 1)))
+
+    def _mark(
+        self,
+        found: Fingerprints,
+        first: int,
+        rows: pd.DataFrame,
+        payloads: Sequence[bytes | None],
+        told: Sequence[bytes] | None,
+    ) -> None:
+        """Put down the fingerprints of some rows by their payloads; one without a payload is like no other."""
+        good = [place for place, payload in enumerate(payloads) if payload is not None]
+        if len(good) < len(rows):
+            found[first : first + len(rows)] = fingerprints_of([b"%d" % row for row in range(first, first + len(rows))])
+            rows = rows.iloc[good]
+        marks = marks_of(self._content, rows, [payload for payload in payloads if payload is not None])
+        places = first + np.array(good, dtype=np.int64)
+        found[places] = fingerprints_of(marks, told and [told[place] for place in places.tolist()])
 
     def _sizes(self, content: Content) -> IntArray:
         sizes: list[int] = []
@@ -159,18 +182,23 @@ class Check:
 
     # Payloads
 
-    def _payload_bytes(self, packing: Packing) -> IntArray:
+    def _payload_bytes(
+        self, packing: Packing, told: Sequence[bytes] | None = None, fingerprints: Fingerprints | None = None
+    ) -> IntArray:
+        """The sizes; and the fingerprints, if there is a place for them and each request is one row."""
         sizes = np.zeros(len(packing), dtype=np.int64)
-        if self._content is None:
-            return sizes
         for first in range(0, len(packing), BLOCK):
             requests = range(first, min(first + BLOCK, len(packing)))
-            for request, payload in zip(requests, self._payloads(self._content, packing, requests), strict=True):
-                sizes[request] = len(payload or b"")
-                self._check_size(int(packing.rows_of(request)[0]), len(payload or b""))
+            payloads = self._payloads(self._content, packing, requests)
+            sizes[first : requests.stop] = [len(payload or b"") for payload in payloads]
+            self._check_sizes(packing, requests, sizes[first : requests.stop])
+            if fingerprints is not None:
+                self._mark(fingerprints, first, self._frame.iloc[first : requests.stop], payloads, told)
         return sizes
 
-    def _payloads(self, content: Content, packing: Packing, requests: range) -> list[bytes | None]:
+    def _payloads(self, content: Content | None, packing: Packing, requests: range) -> list[bytes | None]:
+        if content is None:
+            return [b""] * len(requests)
         rows, bounds = packing.taken(self._frame, requests)
         try:
             return list(content.encode(rows, bounds))
@@ -193,10 +221,11 @@ class Check:
                 self.problems.add(members[0], sentence(error))
             return None
 
-    def _check_size(self, row: int, size: int) -> None:
+    def _check_sizes(self, packing: Packing, requests: range, sizes: IntArray) -> None:
         most, of = self._largest_payload()
-        if size > most:
-            self.problems.add(row, f"its payload has {size:,} bytes, and {of} {most:,} at most.")
+        for place in np.flatnonzero(sizes > most).tolist():
+            row = int(packing.rows_of(requests[place])[0])
+            self.problems.add(row, f"its payload has {sizes[place]:,} bytes, and {of} {most:,} at most.")
 
     def _largest_payload(self) -> tuple[int, str]:
         limits = [(MAX_INPUT_BYTES, "the service takes")]

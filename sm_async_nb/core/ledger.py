@@ -10,18 +10,18 @@ A request has one status, and a status changes only when a fact is learned. What
 Read a line as "a request that is ... becomes ... when it is learned that ...". A dot is a fact that changes nothing
 (it was known, or came too late); an empty place is a fact that cannot be, which is refused with the request's story.
 
-=========  ==============  ========  ========  ============  =============  ===============  =======  =========
-is         INPUT_UPLOADED  ACCEPTED  REFUSED   OUTPUT_FOUND  FAILURE_FOUND  DEADLINE_PASSED  RETRIED  CANCELLED
-=========  ==============  ========  ========  ============  =============  ===============  =======  =========
-planned    uploaded        accepted  rejected                                                         cancelled
-uploaded   .               accepted  rejected                                                         cancelled
-accepted                                       completed     failed         expired
-completed                                      .             .              .
-failed                                         .             .              .                planned
-expired                                        completed     failed         .                planned
-rejected                                                                                     planned
-cancelled                                                                                    planned
-=========  ==============  ========  ========  ============  =============  ===============  =======  =========
+========= ============== ======== ======== ============ ============= =============== ======= ========= =============
+is        INPUT_UPLOADED ACCEPTED REFUSED  OUTPUT_FOUND FAILURE_FOUND DEADLINE_PASSED RETRIED CANCELLED INPUT_DELETED
+========= ============== ======== ======== ============ ============= =============== ======= ========= =============
+planned   uploaded       accepted rejected                                                    cancelled
+uploaded  .              accepted rejected                                                    cancelled
+accepted                                   completed    failed        expired
+completed                                  .            .             .                                 .
+failed                                     .            .             .               planned           .
+expired                                    completed    failed        .               planned           .
+rejected                                                                              planned           .
+cancelled                                                                             planned           .
+========= ============== ======== ======== ============ ============= =============== ======= ========= =============
 
 Throttling, 5xx, lost credentials and network trouble are no facts about a request, so they have no column.
 ``expired`` is a presumption, since the service tells nobody that a queued request timed out: a late object wins.
@@ -75,6 +75,7 @@ class Fact(IntEnum):
     DEADLINE_PASSED = 5
     RETRIED = 6
     CANCELLED = 7
+    INPUT_DELETED = 8
 
 
 _NO = 255
@@ -89,7 +90,12 @@ NEXT[_S.COMPLETED, _ENDINGS] = _S.COMPLETED
 NEXT[_S.FAILED, _ENDINGS] = _S.FAILED
 NEXT[_S.EXPIRED, _ENDINGS] = [_S.COMPLETED, _S.FAILED, _S.EXPIRED]
 NEXT[[_S.FAILED, _S.EXPIRED, _S.REJECTED, _S.CANCELLED], Fact.RETRIED] = _S.PLANNED
+_ENDED = [_S.COMPLETED, _S.FAILED, _S.EXPIRED, _S.REJECTED, _S.CANCELLED]
+NEXT[_ENDED, Fact.INPUT_DELETED] = _ENDED
 NEXT.setflags(write=False)
+
+# The columns of numbers; what else there is about a request lies in `texts` and `messages`.
+COLUMNS = ("status", "attempt", "input_uploaded", "accepted_at", "finished_at", "http_status")
 
 # How many requests `unsent` looks at in one go: large enough for NumPy, small enough to be free.
 _WINDOW = 16_384
@@ -101,7 +107,8 @@ class Learned:
 
     ``at`` is when it happened, one time for all or one each. ``details`` are what came with the fact, a sequence each:
     ``output_location``, ``failure_location``, ``inference_id``, ``request_id`` and ``http_status`` with ACCEPTED;
-    ``message``, ``request_id`` and ``http_status`` with REFUSED.
+    ``message``, ``request_id`` and ``http_status`` with REFUSED; ``message`` and ``http_status``, the model's, with
+    FAILURE_FOUND where they are known.
     """
 
     fact: Fact
@@ -121,13 +128,21 @@ class Trouble:
 
 @dataclass(frozen=True, kw_only=True)
 class Snapshot:
-    """What a face shows: how many requests stand where, at one instant. It never changes and costs nothing to keep."""
+    """What a face shows: how many requests stand where, at one instant. It never changes and costs nothing to keep.
+
+    ``trouble`` is what the job tries to get over by itself; ``paused`` is what it waits to be resumed from.
+    ``stopped`` says why nothing more is sent, if something stopped it; ``throttled`` counts the calls that were asked
+    to come more slowly.
+    """
 
     revision: int
     at: float
     started_at: float
     counts: tuple[int, ...]
     trouble: Trouble | None = None
+    paused: Trouble | None = None
+    stopped: str | None = None
+    throttled: int = 0
     is_over: bool = False
 
     def __getitem__(self, status: Status) -> int:
@@ -190,6 +205,24 @@ class Ledger:
     def is_finished(self) -> bool:
         """Whether every request has come to an end."""
         return not self._counts[: Status.ACCEPTED + 1].any()
+
+    def recount(self) -> None:
+        """Make the counts agree with the columns, for those who have put whole columns in."""
+        self._counts = np.bincount(self.status, minlength=len(Status))
+        self._first_unsent = 0
+        self._next_deadline = -np.inf
+        self.revision += 1
+
+    def view(self, numbers: IntArray, *, allowance: float | FloatArray) -> Ledger:
+        """A ledger of these requests only, in this order."""
+        chosen = Ledger(len(numbers), allowance=allowance)
+        for name in COLUMNS:
+            setattr(chosen, name, getattr(self, name)[numbers])
+        chosen.texts = {name: column.view(numbers) for name, column in self.texts.items()}
+        places = {number: place for place, number in enumerate(numbers.tolist())} if self.messages else {}
+        chosen.messages = {places[number]: text for number, text in self.messages.items() if number in places}
+        chosen.recount()
+        return chosen
 
     def apply(self, learned: Learned) -> None:
         """Take in one fact about some requests.
@@ -290,6 +323,8 @@ class Ledger:
             self._next_deadline = min(self._next_deadline, self.deadline(moved_requests).min(initial=np.inf))
         elif learned.fact == Fact.RETRIED:
             self._start_again(moved_requests)
+        elif learned.fact == Fact.INPUT_DELETED:
+            self.input_uploaded[requests] = False
         else:
             self.finished_at[moved_requests] = at
         self._keep_details(learned.details, moved_requests, moved)
@@ -300,7 +335,8 @@ class Ledger:
             if name == "message":
                 self.messages.update((int(r), text) for r, text in zip(requests, kept, strict=True) if text)
             elif name == "http_status":
-                self.http_status[requests] = [int(status or 0) for status in kept]
+                told = np.array([int(status or 0) for status in kept], dtype=np.uint16)
+                self.http_status[requests] = np.where(told, told, self.http_status[requests])
             else:
                 self.texts[name].put(requests, kept)
 

@@ -3,10 +3,18 @@
 Everything that is ever written to S3 by this package gets its address here, and nowhere else::
 
     <input_prefix>/<job_id>/manifest.json
-                            shards/00000/frame.parquet
+                            revisions/00001.json
+                            shards/00000/frame.parquet     slots.parquet
+                                         frame-00001.parquet  slots-00001.parquet
                                          inputs/00000042.json
                                          journal/00000007.parquet
+                                         checkpoints/00000512.parquet
+                                         lease/00000003.json  lease/clock
     <S3OutputPath>/<job_id>/00000/00000/<filename>
+
+A job that is continued with other rows gets a **revision**: what is asked for from then on, the frame as it is now, and
+which request answers which row of it. Revision 0 is the manifest. A request has one **number** for ever, which its
+names are made of, whatever its place in the newest revision.
 
 Output and failure locations are the exception: they are taken from the service's response, never derived.
 """
@@ -87,8 +95,21 @@ class JobLayout:
         return self.home.child("manifest.json")
 
     @property
-    def frame(self) -> S3Location:
-        return self._shard_home.child("frame.parquet")
+    def revisions(self) -> S3Location:
+        return self.home.child("revisions/")
+
+    def revision(self, number: int) -> S3Location:
+        return self.manifest if number == 0 else self.revisions.child(f"{number:05d}.json")
+
+    def frame(self, revision: int = 0) -> S3Location:
+        return self._shard_home.child(f"frame{_of_revision(revision)}.parquet")
+
+    def slots(self, revision: int = 0) -> S3Location:
+        return self._shard_home.child(f"slots{_of_revision(revision)}.parquet")
+
+    @property
+    def inputs(self) -> S3Location:
+        return self._shard_home.child("inputs/")
 
     def input_location(self, request: int, suffix: str) -> S3Location:
         return self._shard_home.child("inputs", f"{request:08d}{suffix}")
@@ -99,6 +120,26 @@ class JobLayout:
     @property
     def journal_prefix(self) -> S3Location:
         return self._shard_home.child("journal/")
+
+    @property
+    def checkpoints(self) -> S3Location:
+        return self._shard_home.child("checkpoints/")
+
+    def checkpoint(self, next_segment: int) -> S3Location:
+        """What all segments before ``next_segment`` come to."""
+        return self.checkpoints.child(f"{next_segment:08d}.parquet")
+
+    @property
+    def leases(self) -> S3Location:
+        return self._shard_home.child("lease/")
+
+    def lease(self, epoch: int) -> S3Location:
+        return self.leases.child(f"{epoch:08d}.json")
+
+    @property
+    def lease_clock(self) -> S3Location:
+        """Overwritten to learn what time it is for S3."""
+        return self.leases.child("clock")
 
     def s3_output_path_extension(self, request: int) -> str:
         """Where outputs go below the endpoint's S3OutputPath."""
@@ -137,6 +178,10 @@ class JobLayout:
     @property
     def _shard_home(self) -> S3Location:
         return self.home.child("shards", f"{self.shard:05d}")
+
+
+def _of_revision(revision: int) -> str:
+    return f"-{revision:05d}" if revision else ""
 
 
 def new_job_id(endpoint_name: str, now: float) -> str:

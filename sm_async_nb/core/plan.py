@@ -9,7 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
-from sm_async_nb.core.columns import BoolArray, IntArray
+import numpy as np
+
+from sm_async_nb.core.columns import BoolArray, FloatArray, IntArray
 from sm_async_nb.core.ledger import Ledger, Status
 from sm_async_nb.errors import RequestError
 
@@ -27,37 +29,69 @@ class Limits:
         be sent again.
     max_in_flight
         Accepted requests without an answer. The service's queue holds 120,000 messages in flight.
+    retries
+        How often a request is sent again by itself when the model answered 5xx or no answer came in time. One that
+        the model refused (4xx), or failed on without saying how, is not.
+    max_failures
+        Stop sending when more requests than this have ended badly: a number of them, or a share, below 1, of those
+        that have ended. None never stops.
     """
 
     concurrency: int = 64
     max_unrecorded: int = 256
     max_in_flight: int = 100_000
+    retries: int = 0
+    max_failures: float | None = None
 
     def __post_init__(self) -> None:
-        for name, value in vars(self).items():
-            if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-                raise RequestError(f"{name} must be a whole number of at least 1, got {value!r}. Nothing was sent.")
+        for name, least in (("concurrency", 1), ("max_unrecorded", 1), ("max_in_flight", 1), ("retries", 0)):
+            value = getattr(self, name)
+            if not isinstance(value, int) or isinstance(value, bool) or value < least:
+                raise RequestError(
+                    f"{name} must be a whole number of at least {least}, got {value!r}. Nothing was sent."
+                )
+        if self.max_in_flight > MAX_IN_FLIGHT:
+            raise RequestError(
+                f"max_in_flight must be at most {MAX_IN_FLIGHT:,}, which is what the service's queue holds,"
+                f" got {self.max_in_flight:,}. Nothing was sent."
+            )
+        self._check_max_failures()
+
+    def _check_max_failures(self) -> None:
+        given = self.max_failures
+        is_number = isinstance(given, int | float) and not isinstance(given, bool)
+        if given is not None and not (is_number and (0 < given < 1 or (given >= 0 and given == int(given)))):
+            raise RequestError(
+                "max_failures must be a whole number of requests, or a share of them between 0 and 1,"
+                f" got {given!r}. Nothing was sent."
+            )
 
 
 @dataclass(kw_only=True)
 class Underway:
     """What the engine has begun and the ledger does not know yet.
 
-    ``busy`` marks the requests that are being sent or whose facts are being written; ``sending`` counts the first
-    kind and ``unrecorded`` both. ``findings`` facts wait to be written, the oldest since ``found_at``. No request is
-    sent before ``hold_until``. The next look is at ``look_at``, or as soon as a deadline passes, but never before
-    ``look_not_before``; ``looked_at`` is when the last look began that got through, and ``looked_at_each`` the same for
-    those requests that are not looked at every time.
+    ``busy`` marks the requests that are being sent or whose facts are being written; ``sending`` counts the first kind
+    and ``unrecorded`` both; ``lost`` is how many of the busy ones cannot be sent at all, since their payload is gone.
+    ``findings`` facts wait to be written, the oldest since ``found_at``. No request is sent before ``hold_until``,
+    none from ``send_until`` on, when the lease ends, and no more than ``window`` at a time; ``is_stopped`` ends
+    sending for good. The next look is at ``look_at``, or as soon as a deadline passes, but never before
+    ``look_not_before``; ``looked_at`` is when the last look began that got through, and ``looked_at_each`` the same
+    for those requests that are not looked at every time.
     """
 
     busy: BoolArray
     sending: int = 0
     unrecorded: int = 0
+    lost: int = 0
     findings: int = 0
     found_at: float = 0.0
     recording: bool = False
     looking: bool = False
     hold_until: float = 0.0
+    send_until: float = float("inf")
+    window: int = 2**31
+    is_stopped: bool = False
     look_at: float = 0.0
     look_not_before: float = 0.0
     looked_at: float = float("-inf")
@@ -89,6 +123,27 @@ class DeclareExpired:
 
 
 @dataclass(frozen=True)
+class Retry:
+    """Record that these requests are to be sent once more."""
+
+    requests: IntArray
+
+
+@dataclass(frozen=True)
+class Stop:
+    """Send nothing more, and say why."""
+
+    reason: str
+
+
+@dataclass(frozen=True)
+class Cancel:
+    """Record that these requests will not be sent."""
+
+    requests: IntArray
+
+
+@dataclass(frozen=True)
 class Sleep:
     """Nothing more can be done before something is learned, or this time has come (infinite: only the former)."""
 
@@ -100,19 +155,31 @@ class Finish:
     """Every request has come to an end."""
 
 
-Action = Send | Record | LookForAnswers | DeclareExpired | Sleep | Finish
+@dataclass(frozen=True)
+class GiveUp:
+    """Nothing is left but requests whose payload cannot be made again here."""
+
+
+Action = Send | Record | LookForAnswers | DeclareExpired | Retry | Stop | Cancel | Sleep | Finish | GiveUp
 
 
 def next_actions(ledger: Ledger, now: float, limits: Limits, underway: Underway) -> list[Action]:
-    """All that should be begun now, ending with how long to sleep, or with :class:`Finish`."""
-    if ledger.is_finished and not (underway.unrecorded or underway.findings or underway.recording):
+    """All that should be begun now, ending with how long to sleep, or with :class:`Finish` or :class:`GiveUp`."""
+    again = _to_retry(ledger, limits, underway)
+    nothing_comes = not (underway.unrecorded or underway.findings or underway.recording or again.size)
+    if nothing_comes and ledger.is_finished and not _owes_a_look(ledger, underway):
         return [Finish()]
+    if nothing_comes and underway.lost and underway.lost == _unfinished(ledger):
+        return [GiveUp()]
     return [
+        *_stop(ledger, limits, underway, again),
+        *_cancel(ledger, underway),
+        *_retry(ledger, now, underway, again),
         *_send(ledger, now, limits, underway),
         *_record(now, limits, underway),
         *_look(ledger, now, underway),
         *_expire(ledger, now, underway),
-        Sleep(_wakes_at(ledger, now, underway)),
+        Sleep(_wakes_at(ledger, now, underway, again)),
     ]
 
 
@@ -155,13 +222,75 @@ _MANY_FOR_A_HEAD = 0.4
 _LONGEST_UNRECORDED = 0.5
 
 
+# The most messages that the service's queue holds in flight.
+MAX_IN_FLIGHT = 120_000
+
+# A model that fell over is left alone for so long before its request is sent again, doubling each time. Seconds.
+_FIRST_REST = 5.0
+_LONGEST_REST = 300.0
+
+# The model's own status, from which on a failure may pass.
+_SERVER_ERROR = 500
+
+# A share of failures says something only when so many requests have ended.
+_ENOUGH_TO_JUDGE = 20
+
+_BAD = [Status.FAILED, Status.EXPIRED, Status.REJECTED]
+
+
+def _to_retry(ledger: Ledger, limits: Limits, underway: Underway) -> IntArray:
+    """The requests that ended in a way that may pass, and have tries left."""
+    if not limits.retries or underway.is_stopped or not (ledger.counts[Status.FAILED] or ledger.counts[Status.EXPIRED]):
+        return np.empty(0, dtype=np.int64)
+    ended = ledger.where(Status.FAILED, Status.EXPIRED)
+    passing = (ledger.status[ended] == Status.EXPIRED) | (ledger.http_status[ended] >= _SERVER_ERROR)
+    return np.asarray(ended[passing & (ledger.attempt[ended] < limits.retries)], dtype=np.int64)
+
+
+def _retry(ledger: Ledger, now: float, underway: Underway, again: IntArray) -> Iterator[Retry]:
+    due = again[(_retry_at(ledger, again) <= now) & ~underway.busy[again]]
+    if due.size:
+        yield Retry(due)
+
+
+def _retry_at(ledger: Ledger, again: IntArray) -> FloatArray:
+    rest = np.minimum(_FIRST_REST * 2.0 ** ledger.attempt[again], _LONGEST_REST)
+    return np.asarray(ledger.finished_at[again] + rest, dtype=np.float64)
+
+
+def _stop(ledger: Ledger, limits: Limits, underway: Underway, again: IntArray) -> Iterator[Stop]:
+    if limits.max_failures is None or underway.is_stopped:
+        return
+    bad = sum(ledger.counts[status] for status in _BAD) - again.size
+    ended = bad + ledger.counts[Status.COMPLETED]
+    if 0 < limits.max_failures < 1:
+        if ended >= min(_ENOUGH_TO_JUDGE, len(ledger)) and bad > limits.max_failures * ended:
+            yield Stop(f"{bad:,} of {ended:,} requests ended badly, more than max_failures={limits.max_failures}")
+    elif bad > limits.max_failures:
+        yield Stop(f"{bad:,} requests ended badly, more than max_failures={limits.max_failures:,.0f}")
+
+
+def _cancel(ledger: Ledger, underway: Underway) -> Iterator[Cancel]:
+    if underway.is_stopped and (requests := ledger.unsent(underway.busy, len(ledger))).size:
+        yield Cancel(requests)
+
+
+def _unfinished(ledger: Ledger) -> int:
+    return sum(ledger.counts[: Status.ACCEPTED + 1])
+
+
+def _owes_a_look(ledger: Ledger, underway: Underway) -> bool:
+    """A job that is opened again looks once whether late answers have come for what was taken for expired."""
+    return bool(ledger.counts[Status.EXPIRED]) and underway.looked_at == float("-inf")
+
+
 def _send(ledger: Ledger, now: float, limits: Limits, underway: Underway) -> Iterator[Send]:
     room = min(
-        limits.concurrency - underway.sending,
+        min(limits.concurrency, underway.window) - underway.sending,
         limits.max_unrecorded - underway.unrecorded,
         limits.max_in_flight - underway.unrecorded - ledger.counts[Status.ACCEPTED],
     )
-    if room > 0 and now >= underway.hold_until:
+    if room > 0 and underway.hold_until <= now < underway.send_until and not underway.is_stopped:
         requests = ledger.unsent(underway.busy, room)
         if requests.size:
             yield Send(requests)
@@ -182,7 +311,7 @@ def _look(ledger: Ledger, now: float, underway: Underway) -> Iterator[LookForAns
 
 
 def _look_is_due(ledger: Ledger, underway: Underway) -> float:
-    if not ledger.counts[Status.ACCEPTED] or underway.looking:
+    if underway.looking or not (ledger.counts[Status.ACCEPTED] or _owes_a_look(ledger, underway)):
         return float("inf")
     due = underway.look_at
     if underway.looked_at < ledger.next_deadline:
@@ -201,8 +330,8 @@ def _expire(ledger: Ledger, now: float, underway: Underway) -> Iterator[DeclareE
         yield DeclareExpired(overdue)
 
 
-def _wakes_at(ledger: Ledger, now: float, underway: Underway) -> float:
-    times = [underway.hold_until, _look_is_due(ledger, underway)]
+def _wakes_at(ledger: Ledger, now: float, underway: Underway, again: IntArray) -> float:
+    times = [underway.hold_until, _look_is_due(ledger, underway), *_retry_at(ledger, again).tolist()]
     if underway.findings and not underway.recording:
         times.append(underway.found_at + _LONGEST_UNRECORDED)
     return min((time for time in times if time > now), default=float("inf"))

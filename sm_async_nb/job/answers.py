@@ -13,6 +13,7 @@ from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.locations import parse_s3_uri
 from sm_async_nb.core.packing import Packing
 from sm_async_nb.core.payload import WrongCountError, decode
+from sm_async_nb.core.verdict import verdict_of
 from sm_async_nb.errors import ServiceTroubleError
 from sm_async_nb.job.shape import Shape
 
@@ -51,6 +52,8 @@ class Answers:
         self.has_value = np.zeros(len(packing), dtype=np.bool_)
         self._fetched = np.zeros(len(packing), dtype=np.bool_)
         self.messages: dict[int, str] = {}
+        # What the words of failures say of the model's own status, which may stand behind what is shown of them.
+        self.failure_status: dict[int, int] = {}
 
     def missing(self, requests: IntArray) -> IntArray:
         """Those whose output was not fetched yet."""
@@ -67,7 +70,7 @@ class Answers:
 
         An output that is gone or does not decode is a message about its request and no error here.
         """
-        await _each(storage, requests, locations, self._take_output)
+        await _each(storage, requests, locations, self.take_output)
 
     async def fetch_failures(self, storage: Storage, requests: Sequence[int], locations: Sequence[str]) -> None:
         """Get the failure objects at ``locations``: the model's own words, never decoded as an answer."""
@@ -80,7 +83,8 @@ class Answers:
         values = self._bodies[requests] if shape.is_raw else self._values[self._packing.slot_of_row[rows]]
         return shape.frame(values, self.has_value[requests], index)
 
-    def _take_output(self, request: int, location: str, body: bytes | None, content_type: str | None) -> None:
+    def take_output(self, request: int, location: str, body: bytes | None, content_type: str | None) -> None:
+        """Decode an output that was found at ``location``; None if it was gone."""
         self._fetched[request] = True
         if body is None:
             self.messages[request] = f"Its output is gone: there is no object at {location}."
@@ -105,8 +109,12 @@ class Answers:
     def _take_failure(self, request: int, location: str, body: bytes | None, _content_type: str | None) -> None:
         if body is None:
             self.messages[request] = f"Its failure object is gone: there is no object at {location}."
-        else:
-            self.messages[request] = body.decode(errors="replace")[:_SHOWN_CHARACTERS]
+            return
+        words = body.decode(errors="replace")
+        self.messages[request] = words[:_SHOWN_CHARACTERS]
+        status = verdict_of(words).http_status
+        if status is not None:
+            self.failure_status[request] = status
 
 
 # What S3 says when nobody said what an object is.

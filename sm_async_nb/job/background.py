@@ -9,7 +9,7 @@ import asyncio
 import concurrent.futures
 import threading
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -43,6 +43,11 @@ class _Background:
             if not self._users and self._loop is not None:
                 self._loop.call_soon_threadsafe(self._loop.stop)
                 self._loop = None
+
+    def call_soon(self, act: Callable[[], object]) -> None:
+        with self._lock:
+            if self._loop is not None:
+                self._loop.call_soon_threadsafe(act)
 
     def settle(self) -> None:
         """Wait until a thread that nobody needs any more has ended."""
@@ -105,6 +110,11 @@ def wait(future: Future[Result], timeout: float = float("inf")) -> Result:
             raise TimeoutError
         concurrent.futures.wait([future], timeout=min(TICK, max(give_up - time.monotonic(), 0)))
     return future.result()
+
+
+def call_soon(act: Callable[[], object]) -> None:
+    """Have ``act`` called on the loop, if there is one."""
+    _background.call_soon(act)
 
 
 def settle() -> None:

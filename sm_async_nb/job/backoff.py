@@ -15,12 +15,14 @@ _LONGEST_PAUSE = 30.0
 class Backoff:
     """The trouble that one kind of call is in, if it is in any.
 
-    ``hold_until`` is when to try again, in seconds since the epoch; 0 when nothing stands in the way.
+    ``hold_until`` is when to try again, in seconds since the epoch; 0 when nothing stands in the way. ``throttles``
+    counts the calls that were asked to come more slowly, in all.
     """
 
     def __init__(self, jitter: random.Random) -> None:
         self.trouble: Trouble | None = None
         self.hold_until = 0.0
+        self.throttles = 0
         self._pause = _FIRST_PAUSE
         self._jitter = jitter
 
@@ -28,6 +30,7 @@ class Backoff:
         """A call did not get through. Many that fail together make one pause."""
         since, calls = (self.trouble.since, self.trouble.calls) if self.trouble else (now, 0)
         self.trouble = Trouble(message=str(error), since=since, calls=calls + 1)
+        self.throttles += error.throttled
         if now >= self.hold_until:
             self.hold_until = now + self._pause * self._jitter.uniform(0.5, 1.5)
             self._pause = min(self._pause * 2, _LONGEST_PAUSE)

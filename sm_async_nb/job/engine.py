@@ -1,48 +1,55 @@
 """The engine: plan, run the actions, write the facts to the journal, apply them, publish a snapshot; again.
 
 It decides nothing (:mod:`~sm_async_nb.core.plan` does) and knows nothing (the ledger does). It runs as one coroutine
-with a task for each request on its way; a request is invoked as soon as its own input is up.
+with a task for each request on its way; a request is invoked as soon as its own input is up. What it cannot get over
+it raises, and it may be run again, with other connections: what was known, and what was found, is kept.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import math
 import random
 import threading
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
+from sm_async_nb.aws.notifications import Notifications
 from sm_async_nb.aws.runtime import Runtime
 from sm_async_nb.aws.storage import Storage
 from sm_async_nb.core.batch import Batch
-from sm_async_nb.core.ledger import Fact, Learned, Ledger, Snapshot
+from sm_async_nb.core.columns import IntArray
+from sm_async_nb.core.ledger import Fact, Learned, Ledger, Snapshot, Status
 from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.core.plan import (
+    Action,
+    Cancel,
     DeclareExpired,
     Finish,
+    GiveUp,
     Limits,
     LookForAnswers,
     Record,
+    Retry,
     Send,
     Sleep,
-    Underway,
-    first_look,
+    Stop,
     next_actions,
-    next_look,
 )
-from sm_async_nb.errors import InvocationRefusedError, ServiceTroubleError
+from sm_async_nb.errors import PayloadLostError, ServiceTroubleError
 from sm_async_nb.job.backoff import Backoff, oldest
-from sm_async_nb.job.findings import Findings
-from sm_async_nb.job.journal import Journal
-from sm_async_nb.job.tracker import Tracker
+from sm_async_nb.job.desk import Desk
+from sm_async_nb.job.lease import HEARTBEAT, Lease
+from sm_async_nb.job.looking import Looker, TakeBody
+from sm_async_nb.job.recording import Recorder
+from sm_async_nb.job.sending import Sender
+
+# A lease that is over is asked for again this often. Seconds.
+_SHORTEST_BEAT = 1.0
 
 # On the way out, what was learned last gets this long to reach the journal. Seconds.
-_LAST_WORDS = 1.0
+LAST_WORDS = 0.6
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +58,21 @@ class Connections:
 
     storage: Storage
     runtime: Runtime
+    notifications: Notifications | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Beginning:
+    """Where the journal of a job goes on.
+
+    ``numbers`` are the requests' own, where they are not their places; ``checkpoint`` is the newest one, and ``base``
+    the one that a newer must name as lying below it.
+    """
+
+    next_segment: int = 0
+    numbers: IntArray | None = None
+    checkpoint: int | None = None
+    base: int | None = None
 
 
 class Engine:
@@ -62,14 +84,20 @@ class Engine:
         What to send, and where things lie.
     ledger, lock
         What is known so far. It changes only under the lock, so that other threads can read columns that agree.
-    connections
-        S3 and the SageMaker runtime.
     limits
         How much may happen at once.
     now
         The time, in seconds since the epoch.
     publish
         Called with a snapshot whenever something has changed; must return at once.
+    lease
+        What allows to write to this job, and to send; None where nobody else can.
+    beginning
+        Where the journal goes on.
+    heard
+        Called with every fact that the ledger has taken in.
+    take_body
+        Called with the outputs that come inside notifications: request, bytes, content type.
     jitter
         Where the randomness of pauses comes from.
     """
@@ -81,215 +109,200 @@ class Engine:
         layout: JobLayout,
         ledger: Ledger,
         lock: threading.Lock,
-        connections: Connections,
         limits: Limits,
         now: Callable[[], float],
         publish: Callable[[Snapshot], None],
+        lease: Lease | None = None,
+        beginning: Beginning | None = None,
+        heard: Callable[[Learned], None] = lambda _: None,
+        take_body: TakeBody = lambda *_: None,
         jitter: random.Random | None = None,
     ) -> None:
-        self.ledger = ledger
-        self.lock = lock
-        self._batch = batch
-        self._layout = layout
-        self._storage = connections.storage
-        self._runtime = connections.runtime
-        self._journal = Journal(connections.storage, layout)
-        self._tracker = Tracker(connections.storage, layout)
-        self._limits = limits
-        self._now = now
-        self._publish = publish
+        beginning = beginning or Beginning()
         jitter = jitter or random.Random()  # noqa: S311
-        self._sends, self._looks, self._records = Backoff(jitter), Backoff(jitter), Backoff(jitter)
-        self._underway = Underway(busy=np.zeros(len(ledger), dtype=np.bool_), looked_at_each=self._tracker.probed_at)
-        self._findings = Findings()
+        self._sends, self._looks, self._listens, self._records, self._beats = (Backoff(jitter) for _ in range(5))
+        self._desk = desk = Desk(
+            batch=batch, layout=layout, ledger=ledger, limits=limits, now=now, show=lambda: self._show(is_over=False)
+        )
+        self._sender = Sender(desk, self._sends)
+        self._looker = Looker(desk, looks=self._looks, listens=self._listens, take_body=take_body)
+        self._recorder = Recorder(desk, self._records, lock, heard, **vars(beginning))
+        self._lease = lease
+        self._publish = publish
         self._tasks: set[asyncio.Task[None]] = set()
         self._recording: asyncio.Task[None] | None = None
-        self._wake = asyncio.Event()
-        # Inputs that are up, but whose upload is not in the ledger yet.
-        self._uploaded: set[int] = set()
-        self._look_ended_at = -math.inf
+        self._checkpointing: asyncio.Task[None] | None = None
         self._fatal: BaseException | None = None
+        self._stopped: str | None = None
         self._started_at = now()
 
-    async def run(self) -> None:
+    async def run(self, connections: Connections) -> None:
         """Work until every request has come to an end.
 
         Raises
         ------
-        RequestError, IllegalFactError
-            When going on makes no sense; what is known stays in the journal.
+        RequestError, EndpointError
+            When somebody has to do something first. What is known stays, and it may be run again.
+        JobInUseError, IllegalFactError
+            When going on makes no sense; what is recorded stays in the journal.
         """
+        self._connect(connections)
         self._show(is_over=False)
         try:
+            while len(self._recorder):  # what was found before a pause; nothing may be planned without it
+                await self._record()
+            self._looker.connect(connections.storage, connections.notifications)
+            if connections.notifications is not None:
+                self._spawn(self._looker.listen())
             while (until := self._begin_what_can_be()) is not None:
-                await self._sleep(until)
+                await self._desk.sleep(until)
+            await self._recorder.checkpoint(at_the_end=True)
         finally:
             await self._wind_up()
             self._show(is_over=True)
+
+    def stop(self, reason: str) -> int:
+        """Send nothing more; returns how many requests will not be sent. To be called on the engine's loop."""
+        self._stopped = self._stopped or reason
+        self._desk.underway.is_stopped = True
+        self._desk.wake.set()
+        return int(self._desk.ledger.unsent(self._desk.underway.busy, len(self._desk.ledger)).size)
+
+    def retry(self, requests: IntArray) -> None:
+        """Send these once more, which have ended. To be called on the engine's loop."""
+        self._stopped = None
+        self._desk.underway.is_stopped = False
+        self._note(Fact.RETRIED, requests)
+
+    def note_deleted_inputs(self, requests: IntArray) -> None:
+        """The inputs of these are gone. To be called on the engine's loop."""
+        self._note(Fact.INPUT_DELETED, requests)
+
+    @property
+    def has_news(self) -> bool:
+        """Whether something was noted that is not written down."""
+        return len(self._recorder) > 0
+
+    @property
+    def throttles(self) -> int:
+        """How many calls were asked to come more slowly."""
+        return self._sends.throttles + self._looks.throttles + self._records.throttles
+
+    def _connect(self, connections: Connections) -> None:
+        self._desk.clear()
+        self._fatal = None
+        self._recording = self._checkpointing = None
+        self._sender.connect(connections.storage, connections.runtime)
+        self._recorder.connect(connections.storage)
+        if self._lease is not None:
+            self._lease.connect(connections.storage)
+            self._desk.underway.send_until = self._lease.send_until
+            self._spawn(self._keep_the_lease(self._lease))
+
+    # The plan
 
     def _begin_what_can_be(self) -> float | None:
         """Start every action of the plan; say until when to sleep, None if all is done."""
         if self._fatal is not None:
             raise self._fatal
-        self._underway.findings = len(self._findings)
-        for action in next_actions(self.ledger, self._now(), self._limits, self._underway):
+        desk = self._desk
+        desk.underway.findings = len(self._recorder)
+        for action in next_actions(desk.ledger, desk.now(), desk.limits, desk.underway):
             match action:
-                case Send(requests):
-                    self._send_all(requests.tolist())
-                case Record():
-                    self._underway.recording = True
-                    self._recording = self._spawn(self._record())
-                case LookForAnswers():
-                    self._underway.looking = True
-                    self._spawn(self._look())
-                case DeclareExpired(requests):
-                    self._underway.busy[requests] = True
-                    for request in requests.tolist():
-                        self._learn(Fact.DEADLINE_PASSED, request, self._now())
-                    self._wake.set()
                 case Sleep(until):
                     return until
                 case Finish():
                     return None
-        raise AssertionError("a plan ends with Sleep or Finish")
+                case GiveUp():
+                    raise self._loss()
+                case _:
+                    self._do(action)
+        raise AssertionError("a plan ends with Sleep, Finish or GiveUp")
 
-    async def _sleep(self, until: float) -> None:
-        pause = None if math.isinf(until) else max(until - self._now(), 0)
-        with contextlib.suppress(TimeoutError):
-            async with asyncio.timeout(pause):
-                await self._wake.wait()
-        self._wake.clear()
+    def _do(self, action: Action) -> None:
+        match action:
+            case Send(requests):
+                self._send(requests)
+            case Record():
+                self._desk.underway.recording = True
+                self._recording = self._spawn(self._record())
+            case LookForAnswers():
+                self._desk.underway.looking = True
+                self._spawn(self._looker.look())
+            case DeclareExpired(requests):
+                self._note(Fact.DEADLINE_PASSED, requests)
+            case Retry(requests):
+                self._note(Fact.RETRIED, requests)
+            case Cancel(requests):
+                self._note(Fact.CANCELLED, requests)
+            case Stop(reason):
+                self.stop(reason)
 
-    # Sending
+    def _send(self, requests: IntArray) -> None:
+        self._desk.underway.busy[requests] = True
+        self._desk.underway.sending += len(requests)
+        self._desk.underway.unrecorded += len(requests)
+        for request in requests.tolist():
+            self._spawn(self._sender.send(request))
 
-    def _send_all(self, requests: list[int]) -> None:
-        for request in requests:
-            self._underway.busy[request] = True
-            self._underway.sending += 1
-            self._underway.unrecorded += 1
-            self._spawn(self._send(request))
+    def _note(self, fact: Fact, requests: IntArray) -> None:
+        self._desk.underway.busy[requests] = True
+        now = self._desk.now()
+        for request in requests.tolist():
+            self._desk.learn(fact, request, now)
+        self._desk.wake.set()
 
-    async def _send(self, request: int) -> None:
-        try:
-            await self._upload_and_invoke(request)
-        except InvocationRefusedError as refusal:
-            self._learn(Fact.REFUSED, request, self._now(), **_told(refusal))
-        except ServiceTroubleError as trouble:
-            self._meet(self._sends, trouble)
-            self._underway.hold_until = self._sends.hold_until
-            self._let_go(request)
-        else:
-            self._sends.get_on()
-        finally:
-            self._underway.sending -= 1
-
-    async def _upload_and_invoke(self, request: int) -> None:
-        prepared = self._batch.prepare(request, int(self.ledger.attempt[request]), self._layout)
-        if prepared.location is not None and not self._is_up(request):
-            await self._storage.put(prepared.location, prepared.payload, prepared.fields.get("content_type"))
-            self._uploaded.add(request)
-            self._learn(Fact.INPUT_UPLOADED, request, self._now())
-        accepted = await self._runtime.invoke(prepared.fields)
-        self._learn(
-            Fact.ACCEPTED,
-            request,
-            self._now(),
-            output_location=accepted.output_location,
-            failure_location=accepted.failure_location,
-            inference_id=accepted.inference_id,
-            request_id=accepted.request_id,
-            http_status=str(accepted.http_status),
-        )
-
-    def _is_up(self, request: int) -> bool:
-        return bool(self.ledger.input_uploaded[request]) or request in self._uploaded
-
-    def _let_go(self, request: int) -> None:
-        """Nothing was learned about the request: it stays where it is, and may be sent again."""
-        self._underway.busy[request] = False
-        self._underway.unrecorded -= 1
-
-    # Looking for answers
-
-    async def _look(self) -> None:
-        began = self._now()
-        try:
-            look = await self._tracker.look(began)
-        finally:
-            self._underway.looking = False
-        for answer in look.answers:
-            self._learn(answer.fact, answer.request, answer.at)
-            self._leave(answer.request)
-        if look.trouble is None:
-            self._looks.get_on()
-            self._underway.looked_at = began
-        else:
-            self._meet(self._looks, look.trouble)
-        self._underway.look_not_before = self._looks.hold_until
-        pause = began - self._look_ended_at
-        self._look_ended_at = self._now()
-        self._underway.look_at = next_look(
-            self._look_ended_at, pause, found=len(look.answers), lists=look.lists, heads=look.heads
-        )
-
-    def _leave(self, request: int) -> None:
-        texts = self.ledger.texts
-        self._tracker.leave(request, texts["output_location"][request], texts["failure_location"][request])
-
-    def _follow(self, learned: Learned) -> None:
-        if not len(self._tracker):
-            self._look_ended_at = self._now()
-            self._underway.look_at = first_look(self._now())
-        outputs = self.ledger.texts["output_location"].take(learned.requests)
-        failures = self.ledger.texts["failure_location"].take(learned.requests)
-        times = self.ledger.accepted_at[learned.requests].tolist()
-        for followed in zip(learned.requests.tolist(), outputs, failures, times, strict=True):
-            self._tracker.follow(*followed)
+    def _loss(self) -> PayloadLostError:
+        lost = self._desk.lost
+        first = next(iter(lost.values()))
+        return PayloadLostError(f"{len(lost):,} requests were not sent. {first}")
 
     # Learning
 
-    def _learn(self, fact: Fact, request: int, at: float, **details: str) -> None:
-        if not self._findings:
-            self._underway.found_at = self._now()
-        self._findings.add(fact, request, at, **details)
-
     async def _record(self) -> None:
-        """Write what was found to the journal, then, and only then, believe it."""
-        batch = self._findings.take()
-        self.ledger.check(batch)
-        await self._write(batch)
-        for learned in batch:
-            with self.lock:
-                self.ledger.apply(learned)
+        for learned in await self._recorder.record():
             self._settle(learned)
         self._recording = None
-        self._underway.recording = False
+        self._desk.underway.recording = False
+        if self._recorder.owes_a_checkpoint and self._checkpointing is None:
+            self._checkpointing = self._spawn(self._checkpoint())
         self._show(is_over=False)
 
-    async def _write(self, batch: list[Learned]) -> None:
-        while True:
-            try:
-                await self._journal.append(batch)
-            except ServiceTroubleError as trouble:
-                self._meet(self._records, trouble)
-                await asyncio.sleep(max(self._records.hold_until - self._now(), 0))
-            else:
-                self._records.get_on()
-                return
+    async def _checkpoint(self) -> None:
+        await self._recorder.checkpoint()
+        self._checkpointing = None
 
     def _settle(self, learned: Learned) -> None:
         if learned.fact == Fact.INPUT_UPLOADED:
-            self._uploaded.difference_update(learned.requests.tolist())
+            self._sender.settle(learned.requests)
             return
-        self._underway.busy[learned.requests] = False
+        underway = self._desk.underway
+        underway.busy[learned.requests] = False
         if learned.fact in {Fact.ACCEPTED, Fact.REFUSED}:
-            self._underway.unrecorded -= len(learned.requests)
-        if learned.fact == Fact.ACCEPTED:
-            self._follow(learned)
+            underway.unrecorded = max(underway.unrecorded - len(learned.requests), 0)
+        if learned.fact == Fact.ACCEPTED and self._looker.is_connected:
+            self._looker.follow(learned.requests)
+        if learned.fact == Fact.RETRIED:
+            self._desk.lost.clear()
 
-    def _meet(self, backoff: Backoff, trouble: ServiceTroubleError) -> None:
-        backoff.meet(trouble, self._now())
-        self._show(is_over=False)
+    # The lease
+
+    async def _keep_the_lease(self, lease: Lease) -> None:
+        while True:
+            await asyncio.sleep(min(max(lease.send_until - self._desk.now(), _SHORTEST_BEAT), HEARTBEAT))
+            try:
+                await lease.renew(self._told())
+            except ServiceTroubleError as trouble:
+                self._beats.meet(trouble, self._desk.now())
+                self._show(is_over=False)
+                await self._desk.pause_until(self._beats.hold_until)
+            else:
+                self._beats.get_on()
+            self._desk.underway.send_until = lease.send_until
+            self._desk.wake.set()
+
+    def _told(self) -> dict[str, Any]:
+        return told_of(self._snapshot(is_over=False))
 
     # Tasks
 
@@ -303,7 +316,7 @@ class Engine:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
             self._fatal = self._fatal or task.exception()
-        self._wake.set()
+        self._desk.wake.set()
 
     async def _wind_up(self) -> None:
         """Stop what is under way, and give what was learned last a moment to reach the journal."""
@@ -312,24 +325,38 @@ class Engine:
             task.cancel()
         await asyncio.gather(*(self._tasks - {recording}), return_exceptions=True)
         with contextlib.suppress(Exception):
-            async with asyncio.timeout(_LAST_WORDS):
+            async with asyncio.timeout(LAST_WORDS):
                 if recording is not None:
                     await recording
-                if self._findings:
+                while len(self._recorder):
                     await self._record()
+        for task in set(self._tasks):
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
 
     def _show(self, *, is_over: bool) -> None:
-        self._publish(
-            Snapshot(
-                revision=self.ledger.revision,
-                at=self._now(),
-                started_at=self._started_at,
-                counts=self.ledger.counts,
-                trouble=oldest(self._sends, self._looks, self._records),
-                is_over=is_over,
-            )
+        self._publish(self._snapshot(is_over=is_over))
+
+    def _snapshot(self, *, is_over: bool) -> Snapshot:
+        ledger = self._desk.ledger
+        return Snapshot(
+            revision=ledger.revision,
+            at=self._desk.now(),
+            started_at=self._started_at,
+            counts=ledger.counts,
+            trouble=oldest(self._sends, self._looks, self._listens, self._records, self._beats),
+            stopped=self._stopped,
+            throttled=self.throttles,
+            is_over=is_over,
         )
 
 
-def _told(refusal: InvocationRefusedError) -> dict[str, str]:
-    return {"message": str(refusal), "request_id": refusal.request_id, "http_status": str(refusal.status)}
+def told_of(snapshot: Snapshot) -> dict[str, Any]:
+    """What a job tells of itself with its lease, for those who list jobs."""
+    return {
+        "counts": {str(status): snapshot[status] for status in Status if snapshot[status]},
+        "trouble": snapshot.trouble.message if snapshot.trouble else None,
+        "paused": snapshot.paused.message if snapshot.paused else None,
+        "stopped": snapshot.stopped,
+        "is_over": snapshot.ended == snapshot.requests,
+    }

@@ -3,47 +3,39 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from sm_async_nb.core.ledger import Fact, Learned
 
-
-@dataclass
-class _Column:
-    requests: list[int] = field(default_factory=list)
-    at: list[float] = field(default_factory=list)
-    details: list[Mapping[str, str]] = field(default_factory=list)
+_Noted = tuple[float, Mapping[str, str]]
 
 
 class Findings:
     """What came in since the last :meth:`take`. Facts about one request are taken in the order of :class:`Fact`."""
 
     def __init__(self) -> None:
-        self._columns: dict[Fact, _Column] = {}
+        self._noted: dict[Fact, dict[int, _Noted]] = {}
 
     def __len__(self) -> int:
-        return sum(len(column.requests) for column in self._columns.values())
+        return sum(map(len, self._noted.values()))
 
     def add(self, fact: Fact, request: int, at: float, **details: str) -> None:
-        """Note one fact about one request."""
-        column = self._columns.setdefault(fact, _Column())
-        column.requests.append(request)
-        column.at.append(at)
-        column.details.append(details)
+        """Note one fact about one request; told twice, by a look and a notification, it is noted once."""
+        self._noted.setdefault(fact, {}).setdefault(request, (at, details))
 
     def take(self) -> list[Learned]:
         """All that was noted, which is forgotten here."""
-        columns, self._columns = self._columns, {}
-        return [_learned(fact, columns[fact]) for fact in sorted(columns)]
+        noted, self._noted = self._noted, {}
+        return [_learned(fact, noted[fact]) for fact in sorted(noted)]
 
 
-def _learned(fact: Fact, column: _Column) -> Learned:
-    names = dict.fromkeys(name for details in column.details for name in details)
+def _learned(fact: Fact, noted: Mapping[int, _Noted]) -> Learned:
+    told = [details for _, details in noted.values()]
+    names = dict.fromkeys(name for details in told for name in details)
     return Learned(
         fact=fact,
-        requests=np.array(column.requests, dtype=np.int64),
-        at=np.array(column.at),
-        details={name: [details.get(name) for details in column.details] for name in names},
+        requests=np.array(list(noted), dtype=np.int64),
+        at=np.array([at for at, _ in noted.values()]),
+        details={name: [details.get(name) for details in told] for name in names},
     )

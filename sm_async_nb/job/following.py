@@ -26,6 +26,10 @@ class Newest:
         """Replace it. It is not over before :meth:`end` says so, which knows that all is cleaned up behind it."""
         self._replace(dataclasses.replace(snapshot, is_over=False))
 
+    def begin(self) -> None:
+        """More will come, although it was over before: a job that is retried, or resumed."""
+        self._replace(dataclasses.replace(self.snapshot, is_over=False, paused=None))
+
     def end(self) -> None:
         """No other comes after this one."""
         self._replace(dataclasses.replace(self.snapshot, is_over=True))

@@ -3,95 +3,194 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Generator, Iterator
+from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
+from contextlib import AbstractContextManager, asynccontextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
 
 import numpy as np
 import pandas as pd
 
-from sm_async_nb.aws.endpoint import Endpoint
-from sm_async_nb.aws.runtime import open_runtime
+from sm_async_nb.aws.endpoint import Endpoint, look_at_endpoint
+from sm_async_nb.aws.metering import Meter, MeteredStorage
 from sm_async_nb.aws.session import Session
-from sm_async_nb.aws.storage import open_storage
+from sm_async_nb.aws.storage import Storage, open_storage
+from sm_async_nb.core.asked import Asked, differences
 from sm_async_nb.core.batch import Batch
-from sm_async_nb.core.columns import IntArray
+from sm_async_nb.core.columns import BoolArray, IntArray
 from sm_async_nb.core.ledger import Ledger, Snapshot, Status
-from sm_async_nb.core.locations import JobLayout
-from sm_async_nb.core.plan import Limits
-from sm_async_nb.core.problems import label
-from sm_async_nb.errors import (
-    InferenceFailedError,
-    InvocationExpiredError,
-    RequestError,
-    SmAsyncError,
-    WaitTimeoutError,
-)
+from sm_async_nb.errors import JobInUseError, RequestError, SmAsyncError, TooManyFailuresError, WaitTimeoutError
 from sm_async_nb.job import background
-from sm_async_nb.job.answers import Answers
-from sm_async_nb.job.engine import Connections, Engine
-from sm_async_nb.job.export import Target, parts
+from sm_async_nb.job.choice import chosen
+from sm_async_nb.job.cleanup import Cleanup, Doomed, doomed
+from sm_async_nb.job.course import Course
+from sm_async_nb.job.document import Document, Settings
 from sm_async_nb.job.following import Both, Newest
+from sm_async_nb.job.lease import Lease
+from sm_async_nb.job.opening import Opened
+from sm_async_nb.job.papers import Papers
+from sm_async_nb.job.reports import Reports
 from sm_async_nb.job.shape import Pick, Shape
-from sm_async_nb.job.table import columns_of, errors_of, texts
-
-# How long after TTL and timeout an answer may still be on its way into S3 before silence counts. Seconds.
-GRACE = 60
+from sm_async_nb.job.stats import Stats
+from sm_async_nb.job.watching import Watcher
 
 ShowProgress = Callable[[Snapshot], None]
+
+_CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True)
+class Cancelled:
+    """What cancelling came to: requests that will not be sent, and those that the service still holds."""
+
+    not_sent: int
+    held: int
+
+    def __str__(self) -> str:
+        held = f"The service holds {self.held:,} more, which nobody can take back: their answers are still followed."
+        return f"{self.not_sent:,} requests will not be sent. {held if self.held else 'The service holds none.'}"
+
+    __repr__ = __str__
 
 
 class Job:
     """Rows of a frame on their way through an asynchronous endpoint.
 
-    Made by ``df.sm_async.submit(...)``. The job runs on a thread of its own; every method here may be called at any
-    time, from any thread, and looks at what is known by then.
+    Made by ``df.sm_async.submit(...)`` or :func:`sm_async_nb.attach`. The job runs on a thread of its own; every method
+    here may be called at any time, from any thread, and looks at what is known by then. What is known lies in S3, so
+    that another kernel can go on when this one has gone.
     """
 
     def __init__(
         self,
+        opened: Opened,
         *,
-        batch: Batch,
-        layout: JobLayout,
-        endpoint: Endpoint,
         session: Session,
-        limits: Limits,
-        progress: Callable[[], contextlib.AbstractContextManager[ShowProgress]],
+        lease: Lease | None,
+        meter: Meter,
+        progress: Callable[[], AbstractContextManager[ShowProgress]],
     ) -> None:
-        self.endpoint = endpoint
-        self._batch = batch
-        self._layout = layout
+        self._papers: Papers = opened.papers
+        self._document: Document = opened.document
         self._session = session
-        self._limits = limits
         self._progress = progress
-        self._ledger = Ledger(len(batch), allowance=batch.allowance + GRACE)
+        self._ledger: Ledger = opened.ledger
         self._lock = threading.Lock()
-        self._answers = Answers(batch.packing, batch.accept_of, packed=batch.terms.packed)
-        self._fetching = threading.Lock()
+        self._meter = meter
+        self._reports = Reports(opened.papers, opened.ledger, self._lock, self._open_storage)
         now = time.time()
-        self._newest = Newest(Snapshot(revision=0, at=now, started_at=now, counts=self._ledger.counts))
-        self._running: Future[None] | None = None
+        self._newest = Newest(Snapshot(revision=0, at=now, started_at=now, counts=self._ledger.counts, is_over=True))
+        self._endpoint: Endpoint | None = None
+        self._watched: Future[None] | None = None
+        self._next_segment = opened.beginning.next_segment
+        self._course: Course | None = None
+        if lease is not None:
+            self._course = Course(
+                opened.papers,
+                opened.ledger,
+                self._lock,
+                session=session,
+                meter=meter,
+                lease=lease,
+                newest=self._newest,
+                beginning=opened.beginning,
+                heard=self._reports.hear,
+                take_body=self._reports.take_body,
+            )
 
     def start(self) -> None:
-        """Set the engine going. ``submit`` does it."""
-        self._running = background.start(self._run())
-        self._running.add_done_callback(lambda _: self._newest.end())
+        """Set the engine going, or begin to watch. ``submit`` and ``attach`` do it."""
+        if self._course is not None:
+            self._course.start()
+        else:
+            self._newest.begin()
+            self._watched = background.start(self._watch())
+            self._watched.add_done_callback(lambda _: self._newest.end())
+
+    def send_again(self, requests: IntArray) -> None:
+        """Before the start: these are to be sent once more."""
+        if requests.size and self._course is not None:
+            self._course.engine.retry(requests)
+
+    def leave(self) -> None:
+        """Stop following the job in this kernel, so that another can at once. The service goes on with what it has."""
+        if self._course is not None:
+            self._course.leave(
+                JobInUseError(f"Job {self.id} is not followed here any more; attach to {self.uri} again.")
+            )
+        elif self._watched is not None:
+            self._watched.cancel()
 
     # What it is and how it stands
 
     @property
     def id(self) -> str:
         """The job's name, unique below its input prefix."""
-        return self._layout.job_id
+        return self._papers.layout.job_id
 
     @property
     def uri(self) -> str:
         """Where the job lies in S3."""
-        return f"{self._layout.home}/"
+        return f"{self._papers.layout.home}/"
+
+    @property
+    def endpoint_name(self) -> str:
+        """Whom the requests go to."""
+        return self._papers.endpoint_name
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint as it is now: in service or not, asleep or not, its backlog, its paths and topics.
+
+        Asks SageMaker and CloudWatch each time; where they cannot be asked, it is what was known before.
+
+        Raises
+        ------
+        SmAsyncError
+            If it was never known, and cannot be asked now.
+        """
+        try:
+            self._endpoint = look_at_endpoint(self._session, self.endpoint_name, now=time.time())
+        except SmAsyncError:
+            if self._endpoint is None:
+                raise
+        return self._endpoint
+
+    @property
+    def tags(self) -> dict[str, str]:
+        """What was given as ``tags=``."""
+        return dict(self._document.tags)
+
+    @property
+    def note(self) -> str:
+        """What was given as ``note=``."""
+        return self._document.note
+
+    @property
+    def is_read_only(self) -> bool:
+        """Whether this kernel only watches what another one does."""
+        return self._course is None
+
+    @property
+    def is_at_work(self) -> bool:
+        """Whether the job is followed, or watched, by this kernel and not over."""
+        return not self.snapshot.is_over
+
+    def does(self, asked: Asked, batch: Batch, settings: Settings) -> bool:
+        """Whether this is what the job does already."""
+        mine = self._papers.batch
+        return (
+            not self.is_read_only
+            and not differences(self._document.asked, asked)
+            and self._document.settings == settings
+            and len(mine.frame) == len(batch.frame)
+            and mine.frame.index.equals(batch.frame.index)
+            and bool((mine.fingerprints == batch.fingerprints).all())
+        )
 
     @property
     def snapshot(self) -> Snapshot:
@@ -100,15 +199,17 @@ class Job:
 
     def __len__(self) -> int:
         """How many rows were submitted."""
-        return len(self._batch.frame)
+        return len(self._papers.batch.frame)
 
     def __repr__(self) -> str:
         seen = self.snapshot
         stands = ", ".join(f"{seen[status]} {status}" for status in Status if seen[status]) or "no rows"
-        state = "over" if seen.is_over else f"running for {time.time() - seen.started_at:.0f} s"
-        trouble = f"; trouble: {seen.trouble.message}" if seen.trouble and not seen.is_over else ""
         packed = f"{len(self)} rows in {seen.requests} requests, " if seen.requests != len(self) else ""
-        return f"<Job {self.id} to {self.endpoint.endpoint_name}, {state}: {packed}{stands}{trouble}>"
+        return f"<Job {self.id} to {self.endpoint_name}, {_state(seen)}: {packed}{stands}{_remark(seen)}>"
+
+    def stats(self) -> Stats:
+        """What this kernel's calls to AWS came to: how many of each, bytes, S3's fee, and throttles."""
+        return Stats.of(self._meter)
 
     # Following it
 
@@ -131,14 +232,20 @@ class Job:
         ------
         WaitTimeoutError
             If it takes longer; the job runs on.
+        RequestError, EndpointError
+            If the job is paused, since somebody has to do something first; then :meth:`resume`.
+        TooManyFailuresError
+            If it stopped itself, as ``max_failures`` asks.
         """
         give_up = None if timeout is None else time.monotonic() + timeout
         with self._progress() as show:
             for snapshot in self._newest.follow(give_up, every=1.0):
                 show(snapshot)
+                if snapshot.paused is not None:
+                    break
+        self._raise_what_stopped_it()
         if not self.snapshot.is_over:
             raise WaitTimeoutError(f"After {timeout:g} s {self!r} is not over. It runs on; call job.wait() again.")
-        self._raise_what_stopped_it()
         return self
 
     def changes(self) -> Both[Snapshot]:
@@ -154,6 +261,105 @@ class Job:
 
     def __await__(self) -> Generator[Any, None, Job]:
         return self._wait_async().__await__()
+
+    # Acting on it
+
+    def retry(self, *, status: Any = None, error_class: Any = None, rows: Any = None) -> int:
+        """Send requests again that ended badly, a new attempt each; the job runs again if it was over.
+
+        Parameters
+        ----------
+        status
+            Only those with this status, or one of these: ``failed``, ``expired``, ``rejected``, ``cancelled``. All but
+            the cancelled by default.
+        error_class
+            Only those with this class of error, or one of these: ``rejected``, ``model_4xx``, ``model_5xx``,
+            ``model_error``, ``expired``; see the column of :meth:`table`.
+        rows
+            Only those that answer these rows: index labels, a frame such as a part of :meth:`failures`, or a boolean
+            for each row.
+
+        Returns
+        -------
+        int
+            How many requests are sent again.
+
+        Raises
+        ------
+        RequestError
+            If a row is unknown, or did not end badly.
+        JobInUseError
+            If this kernel only watches, or another one has the job.
+        """
+        course = self._writer()
+        requests = chosen(self._papers, self._ledger, self._reports, status=status, error_class=error_class, rows=rows)
+        if requests.size:
+            course.tell(lambda engine: engine.retry(requests))
+        return int(requests.size)
+
+    def cancel(self) -> Cancelled:
+        """Send nothing more, at once. What the service holds it will answer; there is no way to take it back.
+
+        Returns
+        -------
+        Cancelled
+            How many requests will not be sent, and how many the service still holds.
+        """
+        course = self._writer()
+        if not course.is_running:
+            return Cancelled(0, 0)
+        not_sent = course.tell(lambda engine: engine.stop(_CANCELLED))
+        with self._lock:
+            counts = self._ledger.counts
+        unsent = counts[Status.PLANNED] + counts[Status.UPLOADED]
+        return Cancelled(not_sent, counts[Status.ACCEPTED] + unsent - not_sent)
+
+    def resume(self, session: Session | None = None) -> Job:
+        """Go on after a pause: with new credentials, or when the endpoint is there again.
+
+        Parameters
+        ----------
+        session
+            A boto3 session to go on with; by default the same, whose credentials are looked up anew.
+        """
+        course = self._writer()
+        self._session = session or self._session
+        course.resume(session)
+        return self
+
+    def cleanup(self, *, inputs: bool = True, outputs: bool = False, dry_run: bool = True) -> Cleanup:
+        """Delete what the job has left in S3, or say what would be deleted.
+
+        Parameters
+        ----------
+        inputs
+            The inputs that were uploaded for requests which have ended. They are uploaded again for a retry.
+        outputs
+            The outputs and failures. What was not fetched before is gone then.
+        dry_run
+            Only count. Nothing is deleted before this is False.
+
+        Returns
+        -------
+        Cleanup
+            How many objects, and bytes of inputs.
+        """
+        course = self._writer()
+        if inputs and self._papers.asked.payload_is_lost and not dry_run:
+            raise RequestError(
+                "The payloads of this job were made by a function that is not here, so inputs that are deleted could"
+                " not be made again. Nothing was deleted."
+            )
+        found: Doomed = background.run(self._doomed(inputs=inputs, outputs=outputs))
+        if not dry_run:
+            if found.requests.size:
+                # Recorded before it is done: a retry must not count on an input that is gone.
+                course.tell(lambda engine: engine.note_deleted_inputs(found.requests))
+                course.wait_until_recorded()
+            background.run(self._delete(found))
+        return Cleanup(
+            inputs=len(found.inputs), input_bytes=found.input_bytes, outputs=len(found.outputs), is_done=not dry_run
+        )
 
     # Looking at rows
 
@@ -222,42 +428,20 @@ class Job:
             With ``errors="raise"``, for the first row that has failed, with its label and the model's own words.
         """
         shape = Shape(output=output, dtype=dtype, explode=explode, errors=errors)
-        if into is not None:
-            return self._written(into, shape, join=join)
-        self._load_outputs(np.arange(len(self._batch)))
-        if errors == "raise":
-            self._raise_first_failure()
-        rows, index = np.arange(len(self)), self._batch.frame.index
-        if not join:
-            return self._answers.frame(rows, index, shape)
-        outputs = self._answers.frame(rows, pd.RangeIndex(len(self)), shape)
-        return _joined(self._batch.frame, outputs).set_axis(index[outputs.index])
-
-    def _written(self, into: str | Path, shape: Shape, *, join: bool) -> list[str]:
+        if into is None:
+            return self._reports.results(shape, join=join)
         if join or shape.errors == "raise":
             raise RequestError("into= writes the outputs of all rows; join=True and errors='raise' are not for it.")
-        with self._fetching:
-            return background.run(self._write_parts(into, shape))
-
-    async def _write_parts(self, into: str | Path, shape: Shape) -> list[str]:
-        written: list[str] = []
-        async with open_storage(self._session) as storage:
-            target = Target(into, storage)
-            await target.check()
-            known = self._answers.has_value.copy()  # what was there before stays
-            for rows, requests, finished in parts(self._batch.packing, len(self)):
-                missing = self._answers.missing(self._completed_among(requests))
-                await self._answers.fetch_outputs(
-                    storage, missing.tolist(), self._locations("output_location", missing)
-                )
-                frame = self._answers.frame(rows, self._batch.frame.index[rows], shape)
-                written.append(await target.write(len(written), frame))
-                self._answers.forget(finished[~known[finished]])
-        return written
+        return self._reports.write_results(into, shape)
 
     def table(self) -> pd.DataFrame:
-        """One line for each row: how it stands, its times, its latency in seconds, its error, and its locations."""
-        return self._table(np.arange(len(self)))
+        """One line for each row: how it stands, its times, its latency in seconds, its error, and its locations.
+
+        ``error_class`` sorts bad endings by what helps: ``rejected`` by InvokeEndpointAsync, ``model_4xx``,
+        ``model_5xx``, ``model_error`` (which does not say), ``expired``, ``unreadable``. What a model said about a
+        failure, and so its class, is read by :meth:`failures`; until then it is missing.
+        """
+        return self._reports.table()
 
     def failures(self) -> pd.DataFrame:
         """The lines of :meth:`table` that ended badly, with the model's own words in ``error``.
@@ -265,149 +449,107 @@ class Job:
         A completed row whose output cannot be read, or not be split among the rows of its request, is among them once
         :meth:`results` has fetched it.
         """
-        with self._lock:
-            failed = self._ledger.where(Status.FAILED)
-            bad = self._ledger.where(Status.FAILED, Status.EXPIRED, Status.REJECTED)
-        self._load_failures(failed)
-        return self._table(self._rows_of(np.union1d(bad, self._undecodable())))
+        return self._reports.failures()
 
-    def _rows_of(self, requests: IntArray) -> IntArray:
-        """The rows that these requests answer, in the frame's order."""
-        of = self._batch.packing.request_of(np.arange(len(self)))
-        return np.flatnonzero(np.isin(of, requests))
+    # The other side of it
 
-    def _raise_first_failure(self) -> None:
-        failures = self.failures()
-        if len(failures):
-            first = failures.iloc[0]
-            ending = "unreadable" if first["status"] == str(Status.COMPLETED) else first["status"]
-            others = f" {len(failures) - 1} more did not end well." if len(failures) > 1 else ""
-            raise _ERRORS.get(first["status"], InferenceFailedError)(
-                f"Row {label(failures.index, 0)}, {ending}: {first['error']}{others} job.failures() has them all."
+    def _writer(self) -> Course:
+        if self._course is None:
+            raise JobInUseError(
+                f"Job {self.id} is only watched here. Attach to it without read_only=True to act on it."
             )
+        return self._course
 
-    # The engine
+    @asynccontextmanager
+    async def _open_storage(self) -> AsyncIterator[Storage]:
+        async with open_storage(self._session, terms=self._papers.storage_terms) as storage:
+            yield MeteredStorage(storage, self._meter)
 
-    async def _run(self) -> None:
-        concurrency = self._limits.concurrency
-        async with (
-            open_storage(self._session, concurrency=concurrency) as storage,
-            open_runtime(self._session, concurrency=concurrency) as runtime,
-        ):
-            engine = Engine(
-                batch=self._batch,
-                layout=self._layout,
-                ledger=self._ledger,
-                lock=self._lock,
-                connections=Connections(storage=storage, runtime=runtime),
-                limits=self._limits,
-                now=time.time,
-                publish=self._newest.publish,
-            )
-            await engine.run()
+    async def _watch(self) -> None:
+        watcher = Watcher(
+            self._papers,
+            self._ledger,
+            self._lock,
+            next_segment=self._next_segment,
+            publish=self._newest.publish,
+            heard=self._reports.hear,
+        )
+        async with self._open_storage() as storage:
+            await watcher.run(storage)
 
-    def _raise_what_stopped_it(self) -> None:
-        background.settle()
-        if self._running is not None and not self._running.cancelled() and (error := self._running.exception()):
-            raise error
+    async def _doomed(self, *, inputs: bool, outputs: bool) -> Doomed:
+        async with self._open_storage() as storage:
+            return await doomed(storage, self._papers, self._ledger, inputs=inputs, outputs=outputs)
+
+    async def _delete(self, found: Doomed) -> None:
+        async with self._open_storage() as storage:
+            await storage.delete([*found.inputs, *found.outputs])
 
     # Waiting
 
+    def _raise_what_stopped_it(self) -> None:
+        if self.snapshot.is_over:
+            background.settle()
+        error = self._what_stopped_it()
+        if error is not None:
+            raise error
+        seen = self.snapshot
+        if seen.is_over and seen.stopped not in (None, _CANCELLED):
+            raise TooManyFailuresError(
+                f"Job {self.id} stopped sending: {seen.stopped}. {seen[Status.CANCELLED]:,} requests were not sent;"
+                " what has come is in job.results(), and job.retry(status='cancelled') sends the rest."
+            )
+
+    def _what_stopped_it(self) -> BaseException | None:
+        if self._course is not None:
+            return self._course.what_stopped_it()
+        watched = self._watched
+        return watched.exception() if watched is not None and watched.done() and not watched.cancelled() else None
+
     async def _wait_async(self) -> Job:
-        async for _ in self._newest.follow_async():
-            pass
+        async for snapshot in self._newest.follow_async():
+            if snapshot.paused is not None:
+                break
         self._raise_what_stopped_it()
         return self
 
     def _completed(self) -> Iterator[pd.DataFrame]:
-        given = np.zeros(len(self._batch), dtype=np.bool_)
-        for _ in self._newest.follow():
-            fresh = self._fresh(given)
+        given = self._none_given()
+        for snapshot in self._newest.follow():
+            fresh = self._reports.completed(given)
             if fresh.size:
-                self._load_outputs(fresh)
+                self._reports.load_outputs(fresh)
                 yield self._given(fresh, given)
+            if snapshot.paused is not None:
+                self._raise_what_stopped_it()
 
     async def _completed_async(self) -> AsyncIterator[pd.DataFrame]:
-        given = np.zeros(len(self._batch), dtype=np.bool_)
-        async for _ in self._newest.follow_async():
-            fresh = self._fresh(given)
+        given = self._none_given()
+        async for snapshot in self._newest.follow_async():
+            fresh = self._reports.completed(given)
             if fresh.size:
-                await asyncio.wrap_future(background.start(self._fetch_outputs(fresh)))
+                await asyncio.wrap_future(background.start(self._reports.fetch_outputs(fresh)))
                 yield self._given(fresh, given)
+            if snapshot.paused is not None:
+                self._raise_what_stopped_it()
 
-    def _fresh(self, given: Any) -> IntArray:
-        with self._lock:
-            completed = self._ledger.where(Status.COMPLETED)
-        return np.asarray(completed[~given[completed]], dtype=np.int64)
+    def _none_given(self) -> BoolArray:
+        return np.zeros(len(self._papers.batch), dtype=np.bool_)
 
-    def _given(self, fresh: IntArray, given: Any) -> pd.DataFrame:
+    def _given(self, fresh: IntArray, given: BoolArray) -> pd.DataFrame:
         given[fresh] = True
-        rows = self._rows_of(fresh)
-        return self._answers.frame(rows, self._batch.frame.index[rows])
-
-    # Fetching
-
-    def _completed_among(self, requests: IntArray) -> IntArray:
-        with self._lock:
-            is_completed = self._ledger.status[requests] == Status.COMPLETED
-        return np.asarray(requests[is_completed], dtype=np.int64)
-
-    def _load_outputs(self, requests: IntArray) -> None:
-        completed = self._completed_among(requests)
-        if self._answers.missing(completed).size:
-            _run_alone(self._fetching, self._fetch_outputs(completed))
-
-    def _load_failures(self, failed: IntArray) -> None:
-        if any(request not in self._answers.messages for request in failed.tolist()):
-            _run_alone(self._fetching, self._fetch_failures(failed))
-
-    async def _fetch_outputs(self, requests: IntArray) -> None:
-        missing = self._answers.missing(requests)
-        async with open_storage(self._session) as storage:
-            locations = self._locations("output_location", missing)
-            await self._answers.fetch_outputs(storage, missing.tolist(), locations)
-
-    async def _fetch_failures(self, requests: IntArray) -> None:
-        missing = [request for request in requests.tolist() if request not in self._answers.messages]
-        async with open_storage(self._session) as storage:
-            locations = self._locations("failure_location", np.array(missing, dtype=np.int64))
-            await self._answers.fetch_failures(storage, missing, locations)
-
-    def _locations(self, name: str, requests: IntArray) -> list[str]:
-        with self._lock:
-            return self._ledger.texts[name].take(requests)
-
-    def _table(self, rows: IntArray) -> pd.DataFrame:
-        requests = self._batch.packing.request_of(rows)
-        with self._lock:
-            told = columns_of(self._ledger, requests)
-        told["error"] = errors_of(self._ledger, requests, self._answers.messages)
-        places = [self._batch.input_location(request, self._layout) for request in requests.tolist()]
-        told["input_location"] = texts(places)
-        return pd.DataFrame(told, index=self._batch.frame.index[rows])
-
-    def _undecodable(self) -> IntArray:
-        with self._lock:
-            completed = self._ledger.where(Status.COMPLETED)
-        told = np.array(sorted(self._answers.messages), dtype=np.int64)
-        return np.intersect1d(completed, told)
+        return self._reports.frame_of(fresh)
 
 
-_ERRORS: dict[str, type[SmAsyncError]] = {
-    str(Status.FAILED): InferenceFailedError,
-    str(Status.EXPIRED): InvocationExpiredError,
-    str(Status.REJECTED): RequestError,
-}
+def _state(seen: Snapshot) -> str:
+    if seen.is_over:
+        return "over"
+    return "paused" if seen.paused else f"running for {time.time() - seen.started_at:.0f} s"
 
 
-def _run_alone(lock: threading.Lock, work: Coroutine[Any, Any, None]) -> None:
-    """Two threads that ask for the same outputs at once fetch them once."""
-    with lock:
-        background.run(work)
-
-
-def _joined(submitted: pd.DataFrame, outputs: pd.DataFrame) -> pd.DataFrame:
-    """The submitted rows beside their outputs, whose index is their place in the frame: labels may repeat."""
-    taken = {name: f"{name}_output" for name in outputs.columns if name in submitted.columns}
-    beside = submitted.iloc[outputs.index].set_axis(pd.RangeIndex(len(outputs)))
-    return pd.concat([beside, outputs.rename(columns=taken).set_axis(beside.index)], axis="columns")
+def _remark(seen: Snapshot) -> str:
+    if seen.paused is not None:
+        return f"; paused: {seen.paused.message}"
+    if seen.stopped is not None:
+        return f"; stopped: {seen.stopped}"
+    return f"; trouble: {seen.trouble.message}" if seen.trouble and not seen.is_over else ""

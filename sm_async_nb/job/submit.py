@@ -1,46 +1,81 @@
-"""From a call to a running job: everything that can be refused is refused here, before anything is uploaded."""
+"""From a call to a running job: everything that can be refused is refused here, before anything is uploaded.
+
+A job of that name that was there before is continued: what was answered is not sent again.
+"""
 
 from __future__ import annotations
 
-import os
 import time
-from collections.abc import Callable
+import warnings
+from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
-from datetime import UTC, datetime
-from importlib.metadata import version
+from dataclasses import dataclass, field
 
-import orjson
+import numpy as np
 import pandas as pd
 
-from sm_async_nb.aws.endpoint import Endpoint, describe_endpoint
+from sm_async_nb.aws.endpoint import Endpoint, describe_endpoint, warning_without_failure_path
+from sm_async_nb.aws.metering import Meter, MeteredStorage
 from sm_async_nb.aws.session import Session, checked_session, known_fields
 from sm_async_nb.aws.storage import Storage, open_storage
+from sm_async_nb.core.asked import Asked, asked_of
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.build import RequestArguments, build_batch
 from sm_async_nb.core.estimate import Plan, estimate
-from sm_async_nb.core.locations import JobLayout, S3Location, check_job_id, new_job_id, parse_s3_uri
-from sm_async_nb.core.plan import Limits
-from sm_async_nb.errors import JobInUseError, RequestError, StorageAccessError
-from sm_async_nb.job import background
-from sm_async_nb.job.frame import snapshot, to_parquet
+from sm_async_nb.core.locations import JobLayout, S3Location, check_job_id, new_job_id
+from sm_async_nb.errors import RequestError, SmAsyncWarning, StorageAccessError
+from sm_async_nb.job import background, registry
+from sm_async_nb.job.continuing import Continuation, continue_job, refuse_changes
+from sm_async_nb.job.creating import create_job
+from sm_async_nb.job.document import Settings, read_document
+from sm_async_nb.job.frame import snapshot
 from sm_async_nb.job.job import Job, ShowProgress
+from sm_async_nb.job.lease import Lease
+from sm_async_nb.job.papers import GRACE
+from sm_async_nb.job.prefix import INPUT_PREFIX_VARIABLE, given_prefix
 
-INPUT_PREFIX_VARIABLE = "SM_ASYNC_INPUT_PREFIX"
 _DEFAULT_PREFIX = "sm-async-nb"
 _HOW_TO_CHOOSE = f"Pass input_prefix='s3://bucket/prefix', or set {INPUT_PREFIX_VARIABLE}."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What a caller wants of the job itself, whatever it sends."""
+
+    name: str | None = None
+    input_prefix: str | None = None
+    settings: Settings = field(default_factory=Settings)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
+    retry_failed: bool = False
+    restart: bool = False
+
+    def __post_init__(self) -> None:
+        if self.name is not None:
+            try:
+                check_job_id(self.name)
+            except ValueError as error:
+                raise RequestError(f"{error} Nothing was sent.") from None
+        elif self.retry_failed or self.restart:
+            raise RequestError(
+                "retry_failed= and restart= are about a job that was there before; say which with name=."
+                " Nothing was sent."
+            )
+        if not all(isinstance(text, str) for pair in self.tags.items() for text in pair):
+            raise RequestError(f"tags= takes texts by names that are texts, got {dict(self.tags)!r}. Nothing was sent.")
+        if not isinstance(self.note, str):
+            raise RequestError(f"note= takes a text, got {type(self.note).__name__}. Nothing was sent.")
 
 
 def submit(
     frame: pd.DataFrame,
     arguments: RequestArguments,
+    wishes: Wishes,
     *,
-    name: str | None,
     session: Session | None,
-    input_prefix: str | None,
-    limits: Limits,
     progress: Callable[[], AbstractContextManager[ShowProgress]],
 ) -> Job:
-    """Check everything, write the job's manifest and frame to S3, and set the job going.
+    """Check everything, write what the job is to S3, or find it there, and set it going.
 
     Raises
     ------
@@ -48,17 +83,29 @@ def submit(
         For whatever is wrong with the call, the frame, the endpoint or the buckets; nothing was sent then.
     """
     _check_frame(frame)
-    _check_name(name)
     session = checked_session(session)
     batch = build_batch(snapshot(frame), arguments, known_fields(session))
     batch.check()
-    prefix = _given_prefix(input_prefix)
+    prefix = given_prefix(wishes.input_prefix)
     endpoint = describe_endpoint(session, arguments.endpoint_name)
-    layout = JobLayout(prefix or _default_prefix(endpoint), name or new_job_id(arguments.endpoint_name, time.time()))
-    background.run(_create(session, batch, layout, endpoint))
-    job = Job(batch=batch, layout=layout, endpoint=endpoint, session=session, limits=limits, progress=progress)
-    job.start()
-    return job
+    if endpoint.s3_failure_path is None:
+        slowest = float(np.max(batch.allowance, initial=0)) + GRACE
+        warnings.warn(warning_without_failure_path(endpoint, slowest), SmAsyncWarning, stacklevel=3)
+    name = wishes.name or new_job_id(arguments.endpoint_name, time.time())
+    layout = JobLayout(prefix or _default_prefix(endpoint), name)
+    asked = asked_of(arguments, batch)
+    here = registry.followed_here(layout)
+    if here is not None and not wishes.restart and here.does(asked, batch, wishes.settings):
+        if wishes.retry_failed:
+            here.retry()
+        return here
+    if here is not None:
+        here.leave()
+    meter = Meter()
+    found, lease = background.run(_open(session, meter, batch, layout, endpoint, asked=asked, wishes=wishes))
+    job = Job(found.opened, session=session, lease=lease, meter=meter, progress=progress)
+    job.send_again(found.again)
+    return registry.followed(job, layout)
 
 
 def plan(
@@ -82,28 +129,10 @@ def plan(
     return estimate(batch, seconds_per_request=seconds_per_request, price_per_hour=price_per_hour, slots=slots)
 
 
-def _check_name(name: str | None) -> None:
-    if name is not None:
-        try:
-            check_job_id(name)
-        except ValueError as error:
-            raise RequestError(f"{error} Nothing was sent.") from None
-
-
 def _check_frame(frame: pd.DataFrame) -> None:
     if not frame.columns.is_unique:
         twice = frame.columns[frame.columns.duplicated()][0]
         raise RequestError(f"The frame has two columns named {twice!r}; rename one. Nothing was sent.")
-
-
-def _given_prefix(input_prefix: str | None) -> S3Location | None:
-    given = input_prefix or os.environ.get(INPUT_PREFIX_VARIABLE)
-    if not given:
-        return None
-    try:
-        return parse_s3_uri(given)
-    except ValueError as error:
-        raise RequestError(f"The input prefix is wrong. {error} Nothing was sent.") from None
 
 
 def _default_prefix(endpoint: Endpoint) -> S3Location:
@@ -116,19 +145,53 @@ def _default_prefix(endpoint: Endpoint) -> S3Location:
     return S3Location(endpoint.s3_output_path.bucket, _DEFAULT_PREFIX)
 
 
-async def _create(session: Session, batch: Batch, layout: JobLayout, endpoint: Endpoint) -> None:
-    frame = to_parquet(batch.frame)  # before anything is there, in case it cannot be written
-    async with open_storage(session) as storage:
+async def _open(
+    session: Session, meter: Meter, batch: Batch, layout: JobLayout, endpoint: Endpoint, *, asked: Asked, wishes: Wishes
+) -> tuple[Continuation, Lease]:
+    """A new job, or the one of that name that is there already; only who has its lease may write either."""
+    async with open_storage(session, terms=wishes.settings.storage_terms) as opened:
+        storage = MeteredStorage(opened, meter)
         await _check_output_paths(storage, endpoint)
+        if wishes.name and not wishes.restart and (document := await read_document(storage, layout)) is not None:
+            refuse_changes(document, asked)  # before the lease is taken from whoever has it
+        lease = Lease(storage, layout, now=time.time)
         try:
-            await storage.put(layout.manifest, _manifest(batch, layout, endpoint), create_only=True)
-        except FileExistsError:
-            raise JobInUseError(
-                f"There is a job {layout.job_id!r} below {layout.root} already. Choose another name. Nothing was sent."
-            ) from None
+            await lease.acquire()
         except StorageAccessError as error:
             raise StorageAccessError(f"{error} {_HOW_TO_CHOOSE} Nothing was sent.") from None
-        await storage.put(layout.frame, frame, create_only=True)
+        try:
+            document = await read_document(storage, layout) if wishes.name else None
+            if document is None:
+                return await _created(storage, batch, layout, asked, wishes), lease
+            return await continue_job(
+                storage,
+                document,
+                batch,
+                layout,
+                asked=asked,
+                settings=wishes.settings,
+                tags=wishes.tags,
+                note=wishes.note,
+                retry_failed=wishes.retry_failed,
+                restart=wishes.restart,
+            ), lease
+        except BaseException:
+            await lease.release()
+            raise
+
+
+async def _created(storage: Storage, batch: Batch, layout: JobLayout, asked: Asked, wishes: Wishes) -> Continuation:
+    found = await create_job(
+        storage,
+        batch,
+        layout,
+        asked=asked,
+        settings=wishes.settings,
+        tags=wishes.tags,
+        note=wishes.note,
+        now=time.time(),
+    )
+    return Continuation(found, np.empty(0, dtype=np.int64))
 
 
 async def _check_output_paths(storage: Storage, endpoint: Endpoint) -> None:
@@ -141,24 +204,3 @@ async def _check_output_paths(storage: Storage, endpoint: Endpoint) -> None:
             raise StorageAccessError(
                 f"The outputs of endpoint {endpoint.endpoint_name!r} cannot be followed. {error} Nothing was sent."
             ) from None
-
-
-def _manifest(batch: Batch, layout: JobLayout, endpoint: Endpoint) -> bytes:
-    return orjson.dumps(
-        {
-            "format": 1,
-            "job_id": layout.job_id,
-            "created_at": datetime.now(UTC),
-            "created_by": f"sm-async-nb {version('sm-async-nb')}",
-            "rows": len(batch.frame),
-            "requests": len(batch),
-            "shards": 1,
-            "endpoint_name": batch.endpoint_name,
-            "columns": [str(column) for column in batch.content.columns] if batch.content else [],
-            "fields": batch.described_sources(),
-            "terms": vars(batch.terms),
-            "s3_output_path": str(endpoint.s3_output_path) if endpoint.s3_output_path else None,
-            "s3_failure_path": str(endpoint.s3_failure_path) if endpoint.s3_failure_path else None,
-        },
-        option=orjson.OPT_INDENT_2,
-    )

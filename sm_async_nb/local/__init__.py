@@ -11,17 +11,24 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from sm_async_nb.local.container import Container
+    from sm_async_nb.local.faults import Faults, Times
     from sm_async_nb.local.handler import Answer, ModelError
     from sm_async_nb.local.naming import NamingRule
+    from sm_async_nb.local.script import load_handler
     from sm_async_nb.local.server import LocalEndpoint
 
-__all__ = ["Answer", "LocalEndpoint", "ModelError", "NamingRule"]
+__all__ = ["Answer", "Container", "Faults", "LocalEndpoint", "ModelError", "NamingRule", "Times", "load_handler"]
 
 _HOMES = {
     "Answer": "sm_async_nb.local.handler",
+    "Container": "sm_async_nb.local.container",
+    "Faults": "sm_async_nb.local.faults",
     "LocalEndpoint": "sm_async_nb.local.server",
     "ModelError": "sm_async_nb.local.handler",
     "NamingRule": "sm_async_nb.local.naming",
+    "Times": "sm_async_nb.local.faults",
+    "load_handler": "sm_async_nb.local.script",
 }
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
-from sm_async_nb.local.endpoint import EndpointConfig
+from sm_async_nb.local.invocation import EndpointConfig
 from sm_async_nb.local.wire import (
     endpoint_not_asynchronous,
     endpoint_not_found,
@@ -47,6 +47,10 @@ class ControlPlane:
                 config = self._fresh(endpoint_name) or await self._look_up(endpoint_name)
         return config
 
+    def forget(self, endpoint_name: str) -> None:
+        """Look the endpoint up again when it is asked for next."""
+        self._known.pop(endpoint_name, None)
+
     def _fresh(self, endpoint_name: str) -> EndpointConfig | None:
         looked_up_at, config = self._known.get(endpoint_name, (float("-inf"), None))
         return config if self._monotonic() - looked_up_at <= FRESH_SECONDS else None
@@ -58,33 +62,52 @@ class ControlPlane:
             if error.response["Error"]["Code"] != "ValidationException":
                 raise
             raise endpoint_not_found(endpoint_name) from error
-        # moto's DescribeEndpoint leaves AsyncInferenceConfig out, the endpoint configuration has it.
         name = endpoint["EndpointConfigName"]
         described = await self._client.describe_endpoint_config(EndpointConfigName=name)
-        config = read_config(endpoint_name, described)
+        config = read_config(endpoint_name, described, endpoint)
         self._known[endpoint_name] = (self._monotonic(), config)
         return config
 
 
-def read_config(endpoint_name: str, described: Mapping[str, Any]) -> EndpointConfig:
-    """DescribeEndpointConfig's answer as an :class:`EndpointConfig`.
+def read_config(
+    endpoint_name: str, described: Mapping[str, Any], endpoint: Mapping[str, Any] | None = None
+) -> EndpointConfig:
+    """DescribeEndpointConfig's answer, and DescribeEndpoint's, as an :class:`EndpointConfig`.
 
     Raises
     ------
     Refusal
-        If there is no AsyncInferenceConfig, or no S3OutputPath in it.
+        If there is no AsyncInferenceConfig, or neither an S3OutputPath nor a SuccessTopic in it.
     """
     asynchronous = described.get("AsyncInferenceConfig")
     if not asynchronous:
         raise endpoint_not_asynchronous(endpoint_name)
     output = asynchronous["OutputConfig"]
-    if not output.get("S3OutputPath"):
+    notified = output.get("NotificationConfig", {})
+    if not (output.get("S3OutputPath") or notified.get("SuccessTopic")):
         raise endpoint_without_output_path(endpoint_name)
     limit = asynchronous.get("ClientConfig", {}).get("MaxConcurrentInvocationsPerInstance")
     return EndpointConfig(
         endpoint_name=endpoint_name,
-        s3_output_path=output["S3OutputPath"],
+        s3_output_path=output.get("S3OutputPath", ""),
         s3_failure_path=output.get("S3FailurePath"),
-        instances=sum(variant.get("InitialInstanceCount", 1) for variant in described["ProductionVariants"]),
+        instances=_instances(described, endpoint or {}),
         max_concurrent_invocations_per_instance=limit or DEFAULT_MAX_CONCURRENT_INVOCATIONS,
+        success_topic=notified.get("SuccessTopic"),
+        error_topic=notified.get("ErrorTopic"),
+        include_inference_response_in=frozenset(notified.get("IncludeInferenceResponseIn", ())),
+        variant_name=described["ProductionVariants"][0]["VariantName"],
+        **_region(endpoint or {}),
     )
+
+
+def _instances(described: Mapping[str, Any], endpoint: Mapping[str, Any]) -> int:
+    # UpdateEndpointWeightsAndCapacities changes the endpoint, not its configuration.
+    told = [variant.get("DesiredInstanceCount") for variant in endpoint.get("ProductionVariants", ())]
+    desired = [count for count in told if count is not None]
+    return sum(desired or [variant.get("InitialInstanceCount", 1) for variant in described["ProductionVariants"]])
+
+
+def _region(endpoint: Mapping[str, Any]) -> dict[str, str]:
+    arn = endpoint.get("EndpointArn")
+    return {"region_name": arn.split(":")[3]} if arn else {}

@@ -6,12 +6,13 @@
 from __future__ import annotations
 
 from contextlib import closing
+from dataclasses import dataclass
 from typing import Any
 
 import boto3
 from botocore.config import Config
 
-from sm_async_nb.local.endpoint import EndpointConfig
+from sm_async_nb.local.invocation import EndpointConfig
 from sm_async_nb.local.sdk_config import OWN_USER_AGENT
 from sm_async_nb.local.wire import ACCOUNT_ID
 
@@ -22,6 +23,15 @@ _INSTANCE_TYPE = "ml.m5.large"
 
 # No proxy that the environment names may come between two loopback ports.
 _CLIENT_CONFIG = Config(user_agent_extra=OWN_USER_AGENT, proxies={})
+
+
+@dataclass(frozen=True, kw_only=True)
+class NotificationQueue:
+    """Where the messages of an endpoint arrive, and the topics that they come from."""
+
+    queue_url: str
+    success_topic: str
+    error_topic: str
 
 
 def create_bucket(session: boto3.Session, endpoint_url: str, bucket: str) -> None:
@@ -45,19 +55,46 @@ def create_endpoint(
         "VariantName": "AllTraffic",
         "ModelName": name,
         "InstanceType": _INSTANCE_TYPE,
-        "InitialInstanceCount": config.instances,
+        # No endpoint is created without an instance; it is scaled to none afterwards.
+        "InitialInstanceCount": max(1, config.instances),
     }
     more = {"AsyncInferenceConfig": async_inference_config(config)} if asynchronous else {}
     with closing(session.client("sagemaker", endpoint_url=endpoint_url, config=_CLIENT_CONFIG)) as sagemaker:
         sagemaker.create_model(ModelName=name, ExecutionRoleArn=_ROLE_ARN, PrimaryContainer={"Image": _IMAGE})
         sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **more)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
+        if not config.instances:
+            nothing = [{"VariantName": variant["VariantName"], "DesiredInstanceCount": 0}]
+            sagemaker.update_endpoint_weights_and_capacities(EndpointName=name, DesiredWeightsAndCapacities=nothing)
 
 
 def async_inference_config(config: EndpointConfig) -> dict[str, Any]:
     """The AsyncInferenceConfig of CreateEndpointConfig that says the same."""
-    output = {"S3OutputPath": config.s3_output_path}
+    output: dict[str, Any] = {"S3OutputPath": config.s3_output_path}
     if config.s3_failure_path is not None:
         output["S3FailurePath"] = config.s3_failure_path
+    if config.topics:
+        output["NotificationConfig"] = _notification_config(config)
     limit = config.max_concurrent_invocations_per_instance
     return {"OutputConfig": output, "ClientConfig": {"MaxConcurrentInvocationsPerInstance": limit}}
+
+
+def create_notification_queue(session: boto3.Session, endpoint_url: str, name: str) -> NotificationQueue:
+    """Two topics, and a queue that is subscribed to both; what is there already by these names is used."""
+    how: dict[str, Any] = {"endpoint_url": endpoint_url, "config": _CLIENT_CONFIG}
+    with closing(session.client("sns", **how)) as sns, closing(session.client("sqs", **how)) as sqs:
+        queue_url = sqs.create_queue(QueueName=f"{name}-notifications")["QueueUrl"]
+        attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
+        topics = [sns.create_topic(Name=f"{name}-{which}")["TopicArn"] for which in ("success", "error")]
+        for topic in topics:
+            sns.subscribe(TopicArn=topic, Protocol="sqs", Endpoint=attributes["QueueArn"])
+    return NotificationQueue(queue_url=queue_url, success_topic=topics[0], error_topic=topics[1])
+
+
+def _notification_config(config: EndpointConfig) -> dict[str, Any]:
+    topics = {"SuccessTopic": config.success_topic, "ErrorTopic": config.error_topic}
+    included = sorted(config.include_inference_response_in)
+    return {
+        **{name: topic for name, topic in topics.items() if topic},
+        **({"IncludeInferenceResponseIn": included} if included else {}),
+    }

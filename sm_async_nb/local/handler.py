@@ -1,9 +1,13 @@
 """The model behind the local endpoint: a plain callable, and what it may answer.
 
-A handler is ``(body, content_type, accept) -> bytes | str | Answer``, synchronous or not::
+A handler is ``(body, content_type, accept) -> bytes | str | Answer``, synchronous or not, and may take a fourth
+argument, the headers that a container would get::
 
     def double(body, content_type, accept):
         return str(2 * float(body))
+
+    def traced(body, content_type, accept, headers):
+        return headers.get("X-Amzn-SageMaker-Custom-Attributes", "")
 
 It stands for the container: what it answers becomes the output object byte for byte, and what goes wrong in it
 becomes the failure object, in the shape in which AWS's model servers tell errors.
@@ -16,9 +20,11 @@ import contextlib
 import inspect
 import json
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeAlias
+from typing import Any, TypeAlias
+
+from sm_async_nb.errors import RequestError
 
 DEFAULT_CONTENT_TYPE = "application/json"
 THREAD_NAME = "sm-async-local-handler"
@@ -38,7 +44,11 @@ class Answer:
 
 
 Returned: TypeAlias = bytes | str | Answer
-Handler: TypeAlias = Callable[[bytes, str | None, str | None], Returned | Awaitable[Returned]]
+Headers: TypeAlias = Mapping[str, str]
+Handler: TypeAlias = (
+    Callable[[bytes, str | None, str | None], Returned | Awaitable[Returned]]
+    | Callable[[bytes, str | None, str | None, Headers], Returned | Awaitable[Returned]]
+)
 
 
 class ModelError(Exception):
@@ -56,24 +66,60 @@ class ModelError(Exception):
         self.body = body
 
 
-async def answer_of(
-    handler: Handler, body: bytes, content_type: str | None, accept: str | None, *, in_thread: bool = True
-) -> Answer:
+class NoAnswer(Exception):  # noqa: N818 - it says what did not come
+    """Raised by a handler that stands for a container: there was no answer, or none that the service takes."""
+
+
+Reply: TypeAlias = Answer | NoAnswer | Awaitable[Returned]
+
+
+def takes_headers(handler: Handler) -> bool:
+    """Whether the handler wants the headers as its fourth argument, which may have any name or be a ``headers=``.
+
+    Raises
+    ------
+    RequestError
+        If it cannot be called with three arguments nor with four.
+    """
+    if not callable(handler):
+        raise RequestError(f"A handler is a callable (body, content_type, accept), got {type(handler).__name__}.")
+    try:
+        signature = inspect.signature(handler)
+    except ValueError:  # some that are written in C do not tell
+        return False
+    wanted = [count for count in (3, 4) if _binds(signature, count)]
+    if not wanted:
+        name = getattr(handler, "__qualname__", type(handler).__name__)
+        raise RequestError(
+            f"A handler takes (body, content_type, accept), or (body, content_type, accept, headers); "
+            f"{name}{signature} does not."
+        )
+    fourth = [*signature.parameters.values()][3:4]
+    return wanted == [4] or any(parameter.name == "headers" for parameter in fourth)
+
+
+async def answer_of(handler: Handler, *arguments: Any, in_thread: bool = True) -> Answer | NoAnswer:
     """Ask the handler; whatever it raises is an answer too, as it is for a container.
 
     A synchronous handler runs on a thread of its own unless ``in_thread`` is false. A thread cannot be stopped: when
     this coroutine is cancelled, the handler runs on and its answer is dropped.
-    """
 
-    def ask() -> Answer | Awaitable[Returned]:
+    Parameters
+    ----------
+    arguments
+        ``body, content_type, accept``, and the headers if :func:`takes_headers` says so.
+    """
+    accept = arguments[2]
+
+    def ask() -> Reply:
         try:
-            returned = handler(body, content_type, accept)
+            returned = handler(*arguments)
             return returned if inspect.isawaitable(returned) else as_answer(returned, accept)
         except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may fail in any way, and exit() is one
-            return error_answer(error)
+            return error_reply(error)
 
     reply = await _on_a_thread(ask) if in_thread and not is_asynchronous(handler) else ask()
-    return reply if isinstance(reply, Answer) else await _awaited(reply, accept)
+    return reply if isinstance(reply, (Answer, NoAnswer)) else await _awaited(reply, accept)
 
 
 def is_asynchronous(handler: Handler) -> bool:
@@ -101,6 +147,11 @@ def default_content_type(accept: str | None) -> str:
     return accept if accept and "*" not in accept and "," not in accept else DEFAULT_CONTENT_TYPE
 
 
+def error_reply(error: BaseException) -> Answer | NoAnswer:
+    """What comes of an exception: an answer, unless it says that there was none."""
+    return error if isinstance(error, NoAnswer) else error_answer(error)
+
+
 def error_answer(error: BaseException) -> Answer:
     """What a container answers when its model raises: the shape of MMS and TorchServe, status 500."""
     status = error.status if isinstance(error, ModelError) else 500
@@ -110,20 +161,20 @@ def error_answer(error: BaseException) -> Answer:
     return Answer(json.dumps(told, separators=(",", ":")).encode(), status=status)
 
 
-async def _awaited(coming: Awaitable[Returned], accept: str | None) -> Answer:
+async def _awaited(coming: Awaitable[Returned], accept: str | None) -> Answer | NoAnswer:
     try:
         return as_answer(await coming, accept)
     except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
-        return error_answer(error)
+        return error_reply(error)
 
 
-async def _on_a_thread(ask: Callable[[], Answer | Awaitable[Returned]]) -> Answer | Awaitable[Returned]:
+async def _on_a_thread(ask: Callable[[], Reply]) -> Reply:
     # Not the loop's executor: it has few threads, a handler that hangs would keep one for good, and the interpreter
     # waits for them when it exits. A daemon thread per call costs some 50 microseconds and none of that.
     loop = asyncio.get_running_loop()
-    reply: asyncio.Future[Answer | Awaitable[Returned]] = loop.create_future()
+    reply: asyncio.Future[Reply] = loop.create_future()
 
-    def deliver(answer: Answer | Awaitable[Returned]) -> None:
+    def deliver(answer: Reply) -> None:
         if not reply.done():
             reply.set_result(answer)
 
@@ -143,3 +194,11 @@ async def _on_a_thread(ask: Callable[[], Answer | Awaitable[Returned]]) -> Answe
 
 def _as_bytes(text: bytes | str) -> bytes:
     return text.encode() if isinstance(text, str) else text
+
+
+def _binds(signature: inspect.Signature, count: int) -> bool:
+    try:
+        signature.bind(*range(count))
+    except TypeError:
+        return False
+    return True

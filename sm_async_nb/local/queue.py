@@ -8,7 +8,8 @@ comes out (:meth:`InvocationQueue.next_actions`), and ``now`` is an argument, in
     enqueue ──> waiting ──Start──> running ──finished──> gone
                    └──Expire──> gone  └──TimeOut──> gone      (its late answer is dropped)
 
-The service promises first in, first out on a best-effort basis only; this queue keeps it exactly.
+The service promises first in, first out on a best-effort basis only; this queue keeps it exactly, unless an
+invocation is enqueued as the first.
 """
 
 from __future__ import annotations
@@ -88,6 +89,11 @@ class InvocationQueue(Generic[T]):
         """How many hold a slot."""
         return len(self._running)
 
+    @property
+    def oldest(self) -> T | None:
+        """The one that is next, or of those that run the first that started; None if there is none."""
+        return next(iter(self._waiting), next(iter(self._running), None))
+
     def enqueue(
         self,
         invocation: T,
@@ -95,8 +101,9 @@ class InvocationQueue(Generic[T]):
         now: float,
         request_ttl_seconds: float = DEFAULT_REQUEST_TTL_SECONDS,
         invocation_timeout_seconds: float = DEFAULT_INVOCATION_TIMEOUT_SECONDS,
+        first: bool = False,
     ) -> None:
-        """Take an invocation in.
+        """Take an invocation in, behind those that wait, or before them if it is to be ``first``.
 
         Raises
         ------
@@ -109,6 +116,8 @@ class InvocationQueue(Generic[T]):
         self._waiting[invocation] = _Waiting(
             expires_at=expires_at, invocation_timeout_seconds=invocation_timeout_seconds
         )
+        if first:
+            self._waiting.move_to_end(invocation, last=False)
         self._remember(expires_at, invocation)
 
     def next_actions(self, now: float) -> list[Action[T]]:

@@ -2,57 +2,84 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 import boto3
 import botocore.session
-
-# moto takes any; these say in a log where they belong.
-ACCESS_KEY_ID: Final = "local-endpoint"
-SECRET_ACCESS_KEY: Final = "local-endpoint"  # noqa: S105 - opens nothing
+from botocore.loaders import create_loader
 
 # In the User-Agent of the local endpoint's own calls, so that they are told apart from the user's.
 OWN_USER_AGENT: Final = "sm-async-local"
 
-_CONFIG_FILE = """\
-[default]
-aws_access_key_id = {access_key_id}
-aws_secret_access_key = {secret_access_key}
-region = {region_name}
-endpoint_url = {endpoint_url}
-services = local
 
-[services local]
-sagemaker_runtime =
-  endpoint_url = {runtime_url}
-"""
+@dataclass(frozen=True, kw_only=True)
+class Keys:
+    """Credentials. moto takes any; the default ones say in a log where they belong, and open nothing."""
+
+    access_key_id: str = "local-endpoint"
+    secret_access_key: str = "local-endpoint"  # noqa: S105 - opens nothing
+    session_token: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<Keys {self.access_key_id}>"
 
 
-def environment(*, endpoint_url: str, runtime_url: str, region_name: str) -> dict[str, str]:
+@dataclass(frozen=True, kw_only=True)
+class Addresses:
+    """Where everything is: the control plane, the runtime, S3, and the region they are all in."""
+
+    endpoint_url: str
+    runtime_url: str
+    s3_url: str
+    region_name: str
+
+
+def found_keys() -> Keys:
+    """The credentials of whoever starts the local endpoint, for an S3 of their own; ours if there are none."""
+    credentials = botocore.session.Session().get_credentials()
+    if credentials is None:
+        return Keys()
+    frozen = credentials.get_frozen_credentials()
+    return Keys(
+        access_key_id=frozen.access_key, secret_access_key=frozen.secret_key, session_token=frozen.token or None
+    )
+
+
+def environment(addresses: Addresses, keys: Keys) -> dict[str, str]:
     """The variables that every AWS SDK of today reads."""
     return {
-        "AWS_ENDPOINT_URL": endpoint_url,
-        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": runtime_url,
-        "AWS_ACCESS_KEY_ID": ACCESS_KEY_ID,
-        "AWS_SECRET_ACCESS_KEY": SECRET_ACCESS_KEY,
-        "AWS_DEFAULT_REGION": region_name,
-        "AWS_REGION": region_name,
+        "AWS_ENDPOINT_URL": addresses.endpoint_url,
+        "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": addresses.runtime_url,
+        **({"AWS_ENDPOINT_URL_S3": addresses.s3_url} if _has_own_s3(addresses) else {}),
+        "AWS_ACCESS_KEY_ID": keys.access_key_id,
+        "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
+        **({"AWS_SESSION_TOKEN": keys.session_token} if keys.session_token else {}),
+        "AWS_DEFAULT_REGION": addresses.region_name,
+        "AWS_REGION": addresses.region_name,
     }
 
 
-def write_config_file(path: Path, *, endpoint_url: str, runtime_url: str, region_name: str) -> None:
-    """The same, as an AWS configuration file."""
-    path.write_text(
-        _CONFIG_FILE.format(
-            access_key_id=ACCESS_KEY_ID,
-            secret_access_key=SECRET_ACCESS_KEY,
-            region_name=region_name,
-            endpoint_url=endpoint_url,
-            runtime_url=runtime_url,
-        ),
-        encoding="utf-8",
-    )
+def write_config_file(path: Path, addresses: Addresses, keys: Keys) -> None:
+    """The same, as an AWS configuration file that nobody else may read."""
+    lines = [
+        "[default]",
+        f"aws_access_key_id = {keys.access_key_id}",
+        f"aws_secret_access_key = {keys.secret_access_key}",
+        *([f"aws_session_token = {keys.session_token}"] if keys.session_token else []),
+        f"region = {addresses.region_name}",
+        f"endpoint_url = {addresses.endpoint_url}",
+        "services = local",
+        "",
+        "[services local]",
+        "sagemaker_runtime =",
+        f"  endpoint_url = {addresses.runtime_url}",
+        *(["s3 =", f"  endpoint_url = {addresses.s3_url}"] if _has_own_s3(addresses) else []),
+    ]
+    path.touch(mode=0o600)
+    path.write_text("\n".join([*lines, ""]), encoding="utf-8")
 
 
 def point_at(session: Any, config_file: Path) -> None:
@@ -61,9 +88,16 @@ def point_at(session: Any, config_file: Path) -> None:
     The profile is named so that neither AWS_PROFILE nor credentials in the environment have a say. An
     AWS_ENDPOINT_URL* variable does: botocore asks the environment before any file.
     """
+    session.register_component("data_loader", _loader())
     for variable in ("config_file", "credentials_file"):
         session.set_config_variable(variable, str(config_file))
     session.set_config_variable("profile", "default")
+
+
+@cache
+def _loader() -> Any:
+    # Shared by all sessions of all local endpoints: to read the service models again is most of what a start takes.
+    return create_loader()
 
 
 def boto3_session(config_file: Path, region_name: str) -> boto3.Session:
@@ -71,3 +105,7 @@ def boto3_session(config_file: Path, region_name: str) -> boto3.Session:
     session = botocore.session.Session()
     point_at(session, config_file)
     return boto3.Session(botocore_session=session, region_name=region_name)
+
+
+def _has_own_s3(addresses: Addresses) -> bool:
+    return addresses.s3_url != addresses.endpoint_url

@@ -3,22 +3,27 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from types import EllipsisType, TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 import boto3
 
 from sm_async_nb.errors import RequestError
 from sm_async_nb.local import creation, sdk_config
-from sm_async_nb.local.endpoint import AsyncEndpoint, EndpointConfig, ObjectStore
-from sm_async_nb.local.handler import Answer, Handler
+from sm_async_nb.local.endpoint import AsyncEndpoint
+from sm_async_nb.local.faults import Faults, Injector
+from sm_async_nb.local.handler import Answer, Handler, takes_headers
+from sm_async_nb.local.invocation import EndpointConfig, ObjectStore, Topics
+from sm_async_nb.local.loopback import LOOPBACK, check_host
 from sm_async_nb.local.naming import NamingRule
 from sm_async_nb.local.operations import Calls
+from sm_async_nb.local.scaling import ScalingRule
+from sm_async_nb.local.sdk_config import Addresses, Keys, found_keys
 
 if TYPE_CHECKING:
     from sm_async_nb.local.runtime import RuntimeServer
@@ -34,8 +39,10 @@ class LocalEndpoint:
     Parameters
     ----------
     handler
-        The model: ``(body, content_type, accept) -> bytes | str | Answer``, synchronous or not. A mapping gives each
-        endpoint, by its name, its own, and :meth:`start` creates one endpoint for each.
+        The model: ``(body, content_type, accept) -> bytes | str | Answer``, synchronous or not, with a fourth argument
+        if it wants the headers that a container gets; or a :class:`Container`, or what :func:`load_handler` makes of an
+        inference script. A mapping gives each endpoint, by its name, its own, and :meth:`start` creates one endpoint
+        for each.
     endpoint_name
         The endpoint that :meth:`start` creates for a single handler; None creates none.
     bucket
@@ -46,10 +53,44 @@ class LocalEndpoint:
         Whether an endpoint has an S3FailurePath; without, a failed request leaves no object at all.
     region_name
         The region of the bucket and the endpoints.
+    notifications
+        Whether :meth:`start` creates a success topic, an error topic and a queue that is subscribed to both, at
+        :attr:`queue_url`, for the endpoints that are created after that.
+    include_inference_response_in
+        SUCCESS_NOTIFICATION_TOPIC, ERROR_NOTIFICATION_TOPIC or both: whose messages carry the model's answer, up to
+        128 KB of it.
+    cold_start
+        Seconds until an instance is there. With ``instances=0`` the first request wakes the endpoint. None: instances
+        come at once, and an endpoint that has none stays so.
+    scale_to_zero_after
+        Seconds without a request after which an endpoint has no instance left. None: never.
+    wakes_at_backlog
+        How many requests have to wait before an endpoint without an instance wakes.
+    faults
+        What is to go wrong, and how often; see :attr:`faults`.
     naming
         The unverified parts of how objects are named.
     failure_object_without_model_answer
         Whether a request that expired, timed out or had no readable input leaves a failure object. UNVERIFIED.
+    notification_without_model_answer
+        Whether a request that expired or had no readable input is notified; one that timed out always is. UNVERIFIED.
+    forward_generated_inference_id
+        Whether the model is told an InferenceId that the caller did not send. UNVERIFIED.
+    verify_signatures
+        Whether the runtime checks that requests are signed with the credentials of :attr:`environment`. That there is
+        a signature, and that it is well formed, is always checked.
+    s3_endpoint_url
+        An S3 of your own instead of moto's, with the credentials that boto3 finds. S3's faults and call counts do not
+        apply to it.
+    host, port
+        Where the runtime listens; S3 and the control plane are at the next port. Port 0: any two that are free.
+    beyond_loopback
+        Allows a host that is not loopback: whoever reaches it can use the model.
+
+    Raises
+    ------
+    RequestError
+        If the handler cannot be called as one, or the host is not loopback and that was not allowed.
 
     Examples
     --------
@@ -72,9 +113,23 @@ class LocalEndpoint:
         max_concurrent_invocations_per_instance: int = 4,
         failure_path: bool = True,
         region_name: str = "us-east-1",
+        notifications: bool = False,
+        include_inference_response_in: Iterable[str] = (),
+        cold_start: float | None = None,
+        scale_to_zero_after: float | None = None,
+        wakes_at_backlog: int = 1,
+        faults: Faults | None = None,
         naming: NamingRule | None = None,
         failure_object_without_model_answer: bool = False,
+        notification_without_model_answer: bool = False,
+        forward_generated_inference_id: bool = False,
+        verify_signatures: bool = False,
+        s3_endpoint_url: str | None = None,
+        host: str = LOOPBACK,
+        port: int = 0,
+        beyond_loopback: bool = False,
     ) -> None:
+        check_host(host, beyond_loopback=beyond_loopback)
         self.bucket = bucket
         self.region_name = region_name
         self._handler = handler
@@ -82,9 +137,25 @@ class LocalEndpoint:
         self._instances = instances
         self._max_concurrent_invocations_per_instance = max_concurrent_invocations_per_instance
         self._failure_path = failure_path
-        self._naming = naming or NamingRule()
-        self._failure_object_without_model_answer = failure_object_without_model_answer
+        self._notifications = notifications
+        self._include_inference_response_in = frozenset(include_inference_response_in)
+        self._verify_signatures = verify_signatures
+        self._s3_endpoint_url = s3_endpoint_url
+        self._host = host
+        self._port = port
         self._calls = Calls()
+        self._injector = Injector(faults)
+        self._behaviour: dict[str, Any] = {
+            "naming": naming or NamingRule(),
+            "failure_object_without_model_answer": failure_object_without_model_answer,
+            "notification_without_model_answer": notification_without_model_answer,
+            "forward_generated_inference_id": forward_generated_inference_id,
+            "scaling": ScalingRule(
+                cold_start=cold_start, scale_to_zero_after=scale_to_zero_after, wakes_at_backlog=wakes_at_backlog
+            ),
+            "injector": self._injector,
+        }
+        self._queue: creation.NotificationQueue | None = None
         self._open: _Open | None = None
 
     def __repr__(self) -> str:
@@ -120,6 +191,50 @@ class LocalEndpoint:
         for endpoint in self._opened().runtime.endpoints:
             total.update(endpoint.metrics)
         return total
+
+    @property
+    def queue_url(self) -> str:
+        """The SQS queue that receives the notifications, success and error.
+
+        Raises
+        ------
+        RuntimeError
+            If the endpoint was made without ``notifications=True``.
+        """
+        self._opened()
+        if self._queue is None:
+            raise RuntimeError(f"{self!r} has no queue: make it with notifications=True.")
+        return self._queue.queue_url
+
+    @property
+    def faults(self) -> Faults:
+        """What goes wrong, and how often. May be set at any time; that begins all dice and all ``Times`` anew.
+
+        Examples
+        --------
+        >>> local.faults = Faults(throttle=0.05, lose_output=Times(1))  # doctest: +SKIP
+        """
+        return self._injector.faults
+
+    @faults.setter
+    def faults(self, faults: Faults) -> None:
+        self._injector.faults = faults
+
+    @property
+    def faults_injected(self) -> Counter[str]:
+        """How often each fault was injected, by the name of its switch, since the endpoint was made."""
+        return self._injector.injected
+
+    @property
+    def status(self) -> str:
+        """One line: how many requests run, wait, were answered and failed."""
+        endpoints, metrics = self._opened().runtime.endpoints, self.metrics
+        instances = sum(one.instances[0] for one in endpoints)
+        running, waiting = sum(one.running for one in endpoints), sum(one.backlog for one in endpoints)
+        return (
+            f"instances {instances}, running {running}, waiting {waiting}, "
+            f"processed {metrics['InvocationsProcessed']}, failed {metrics['InvocationFailures']}"
+        )
 
     def start(self) -> Self:
         """Take two loopback ports, serve, create the bucket and the endpoints. ``os.environ`` is left alone.
@@ -183,11 +298,13 @@ class LocalEndpoint:
         asynchronous: bool = True,
         instances: int | None = None,
         max_concurrent_invocations_per_instance: int | None = None,
+        success_topic: str | EllipsisType | None = ...,
+        error_topic: str | EllipsisType | None = ...,
     ) -> None:
         """Create one more endpoint, by ordinary SDK calls.
 
-        What is left out is as the constructor says; ``s3_failure_path=None`` makes an endpoint without one, and
-        ``asynchronous=False`` one without AsyncInferenceConfig, which refuses InvokeEndpointAsync.
+        What is left out is as the constructor says; ``s3_failure_path=None`` makes an endpoint without one, so do the
+        topics, and ``asynchronous=False`` one without AsyncInferenceConfig, which refuses InvokeEndpointAsync.
 
         Raises
         ------
@@ -197,16 +314,20 @@ class LocalEndpoint:
         if isinstance(self._handler, Mapping) and endpoint_name not in self._handler:
             handled = ", ".join(self._handler)
             raise RequestError(f"No handler is named {endpoint_name!r}; there are handlers for {handled}.")
+        default_success_topic, default_error_topic = self._default_topics()
         config = EndpointConfig(
             endpoint_name=endpoint_name,
             s3_output_path=s3_output_path or f"s3://{self.bucket}/async-output",
             s3_failure_path=self._default_failure_path() if s3_failure_path is ... else s3_failure_path,
-            instances=instances or self._instances,
+            instances=self._instances if instances is None else instances,
             max_concurrent_invocations_per_instance=max_concurrent_invocations_per_instance
             or self._max_concurrent_invocations_per_instance,
+            success_topic=default_success_topic if success_topic is ... else success_topic,
+            error_topic=default_error_topic if error_topic is ... else error_topic,
+            include_inference_response_in=self._include_inference_response_in,
         )
         opened = self._opened()
-        creation.create_endpoint(opened.session, opened.endpoint_url, config, asynchronous=asynchronous)
+        creation.create_endpoint(opened.session, opened.addresses.endpoint_url, config, asynchronous=asynchronous)
 
     def _state(self) -> str:
         if self._open is None:
@@ -221,23 +342,29 @@ class LocalEndpoint:
         return self._open
 
     def _serve(self, resources: ExitStack) -> _Open:
-        substrate, runtime = self._servers(resources)
+        keys = found_keys() if self._s3_endpoint_url else Keys()
+        substrate, runtime = self._servers(resources, keys)
         folder = resources.enter_context(TemporaryDirectory(prefix="sm-async-local-"))
         config_file = Path(folder, "config")
-        addresses = {"endpoint_url": substrate.url, "runtime_url": runtime.url, "region_name": self.region_name}
-        sdk_config.write_config_file(config_file, **addresses)
+        addresses = Addresses(
+            endpoint_url=substrate.url,
+            runtime_url=runtime.url,
+            s3_url=self._s3_endpoint_url or substrate.url,
+            region_name=self.region_name,
+        )
+        sdk_config.write_config_file(config_file, addresses, keys)
         substrate.start()
-        runtime.start(config_file, endpoint_url=substrate.url)
+        runtime.start(config_file, addresses)
         return _Open(
             resources=resources,
-            endpoint_url=substrate.url,
+            addresses=addresses,
             config_file=config_file,
-            environment=sdk_config.environment(**addresses),
+            environment=sdk_config.environment(addresses, keys),
             runtime=runtime,
             session=sdk_config.boto3_session(config_file, self.region_name),
         )
 
-    def _servers(self, resources: ExitStack) -> tuple[Substrate, RuntimeServer]:
+    def _servers(self, resources: ExitStack, keys: Keys) -> tuple[Substrate, RuntimeServer]:
         try:
             from sm_async_nb.local.runtime import RuntimeServer
             from sm_async_nb.local.substrate import Substrate
@@ -245,29 +372,42 @@ class LocalEndpoint:
             raise ImportError(
                 f"The local endpoint needs moto's server ({error}). Install it: pip install 'sm-async-nb[local]'"
             ) from error
-        substrate = Substrate(record=self._calls.record, own_user_agent=sdk_config.OWN_USER_AGENT)
+        substrate = Substrate(
+            record=self._calls.record,
+            injector=self._injector,
+            own_user_agent=sdk_config.OWN_USER_AGENT,
+            host=self._host,
+            port=self._port and self._port + 1,
+        )
         resources.callback(substrate.close)
-        runtime = RuntimeServer(new_endpoint=self._new_endpoint, record=self._calls.record)
+        runtime = RuntimeServer(
+            new_endpoint=self._new_endpoint,
+            record=self._calls.record,
+            injector=self._injector,
+            secrets={keys.access_key_id: keys.secret_access_key} if self._verify_signatures else None,
+            host=self._host,
+            port=self._port,
+        )
         resources.callback(runtime.close)
+        substrate.listen(runtime)
         return substrate, runtime
 
     def _create_what_was_asked_for(self) -> None:
         opened = self._opened()
-        creation.create_bucket(opened.session, opened.endpoint_url, self.bucket)
+        creation.create_bucket(opened.session, opened.addresses.s3_url, self.bucket)
+        if self._notifications:
+            self._queue = creation.create_notification_queue(opened.session, opened.addresses.endpoint_url, self.bucket)
         for endpoint_name in self._endpoint_names:
             self.create_endpoint(endpoint_name)
 
     def _default_failure_path(self) -> str | None:
         return f"s3://{self.bucket}/async-failures" if self._failure_path else None
 
-    def _new_endpoint(self, config: EndpointConfig, store: ObjectStore) -> AsyncEndpoint:
-        return AsyncEndpoint(
-            config,
-            self._handler_of(config.endpoint_name),
-            store,
-            naming=self._naming,
-            failure_object_without_model_answer=self._failure_object_without_model_answer,
-        )
+    def _default_topics(self) -> tuple[str | None, str | None]:
+        return (None, None) if self._queue is None else (self._queue.success_topic, self._queue.error_topic)
+
+    def _new_endpoint(self, config: EndpointConfig, store: ObjectStore, topics: Topics) -> AsyncEndpoint:
+        return AsyncEndpoint(config, self._handler_of(config.endpoint_name), store, topics=topics, **self._behaviour)
 
     def _handler_of(self, endpoint_name: str) -> Handler:
         if isinstance(self._handler, Mapping):
@@ -280,7 +420,7 @@ class _Open:
     """What there is between start and close; ``resources`` closes all of it."""
 
     resources: ExitStack
-    endpoint_url: str
+    addresses: Addresses
     config_file: Path
     environment: dict[str, str]
     runtime: RuntimeServer
@@ -288,6 +428,8 @@ class _Open:
 
 
 def _endpoint_names(handler: Handler | Mapping[str, Handler], endpoint_name: str | None) -> list[str]:
+    for each in handler.values() if isinstance(handler, Mapping) else [handler]:
+        takes_headers(each)  # refuses what is no handler
     if isinstance(handler, Mapping):
         return list(handler)
     return [] if endpoint_name is None else [endpoint_name]

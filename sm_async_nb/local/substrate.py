@@ -10,6 +10,7 @@ S3 keep connections alive, hence a request handler of our own around moto's appl
 from __future__ import annotations
 
 import io
+import json
 import socket
 import threading
 from collections.abc import Callable, Iterable
@@ -21,9 +22,11 @@ from moto.moto_server import werkzeug_app
 from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 from werkzeug.test import Client, run_wsgi_app
 
+from sm_async_nb.local.facade import OWN_CALL, ControlPlaneFacade, Listener
+from sm_async_nb.local.faults import ConnectionReset, Injector
+from sm_async_nb.local.loopback import LOOPBACK, reset_on_close, resets_on_close
 from sm_async_nb.local.operations import operation_of
-
-LOOPBACK = "127.0.0.1"
+from sm_async_nb.local.s3_faults import Application, S3Faults
 
 # How often the accepting thread looks whether it should end; close() waits this long at most for it.
 _POLL_SECONDS = 0.05
@@ -33,33 +36,47 @@ _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 # A newer moto has a handler that keeps underscores in the names of S3 metadata.
 _MotoRequestHandler: Any = getattr(werkzeug_app, "MotoRequestHandler", WSGIRequestHandler)
 
-_Application = Callable[[dict[str, Any], Any], Iterable[bytes]]
-
 
 class Substrate:
     """moto's server between :meth:`start` and :meth:`close`.
 
-    ``record`` is told the operation of every call, but for those whose User-Agent contains ``own_user_agent``.
+    ``record`` is told the operation of every call, and ``injector`` lets it go wrong, but for those whose User-Agent
+    contains ``own_user_agent``.
     """
 
     _alive: ClassVar[int] = 0
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
-    def __init__(self, *, record: Callable[[str], None], own_user_agent: str) -> None:
-        self._application = _Dispatcher(werkzeug_app.create_backend_app)
-        self._server = _Server(LOOPBACK, 0, _recorded(self._application, record, own_user_agent), _RequestHandler)
+    def __init__(
+        self,
+        *,
+        record: Callable[[str], None],
+        injector: Injector,
+        own_user_agent: str,
+        host: str = LOOPBACK,
+        port: int = 0,
+    ) -> None:
+        self._moto = _Dispatcher(werkzeug_app.create_backend_app)
+        self._control_plane = ControlPlaneFacade(self._moto, _update_endpoint)
+        front = _front(self._control_plane, record, S3Faults(self._control_plane, injector), own_user_agent)
+        self._host = host
+        self._server = _Server(host, port, front, _RequestHandler)
         self._thread = threading.Thread(target=self._serve, name="sm-async-local-moto", daemon=True)
+
+    def listen(self, listener: Listener) -> None:
+        """Tell ``listener`` of every endpoint that is created, updated or deleted from now on."""
+        self._control_plane.listener = listener
 
     @property
     def url(self) -> str:
         """Where S3 and the control plane are, as ``http://127.0.0.1:<port>``."""
-        return f"http://{LOOPBACK}:{self._server.port}"
+        return f"http://{self._host}:{self._server.port}"
 
     def start(self) -> None:
         """Serve. All of moto's state is emptied first, unless another substrate of this process is using it."""
         with self._lock:
             if not Substrate._alive:
-                Client(self._application).post("/moto-api/reset")
+                Client(self._moto).post("/moto-api/reset")
             Substrate._alive += 1
         self._thread.start()
 
@@ -113,6 +130,13 @@ class _Server(ThreadedWSGIServer):
                 connection.shutdown(socket.SHUT_RDWR)
             thread.join()
 
+    def shutdown_request(self, request: Any) -> None:
+        """End a connection in order, unless it was told to be reset."""
+        if resets_on_close(request):
+            self.close_request(request)
+        else:
+            super().shutdown_request(request)
+
     def _serve_connection(self, request: Any, client_address: Any) -> None:
         try:
             self.process_request_thread(request, client_address)
@@ -130,8 +154,16 @@ class _RequestHandler(_MotoRequestHandler):  # type: ignore[misc]
     def run_wsgi(self) -> None:
         environ = self.make_environ()
         environ["wsgi.input"] = io.BytesIO(self._request_body(environ))
-        content, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
-        self._answer(int(status.split()[0]), headers, b"".join(content))
+        try:
+            content, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
+        except ConnectionReset:
+            self._hang_up()
+        except NotImplementedError as error:
+            # moto does not know the operation; left alone, the caller would see a connection that ends.
+            told = json.dumps({"__type": "NotImplemented", "message": str(error)}).encode()
+            self._answer(501, {"Content-Type": "application/json"}, told)
+        else:
+            self._answer(int(status.split()[0]), headers, b"".join(content))
 
     def handle_expect_100(self) -> bool:
         going_on = super().handle_expect_100()
@@ -140,6 +172,10 @@ class _RequestHandler(_MotoRequestHandler):  # type: ignore[misc]
 
     def log(self, *_: Any) -> None:
         """Say nothing: a notebook's output is no place for an access log."""
+
+    def _hang_up(self) -> None:
+        self.close_connection = True
+        reset_on_close(self.connection)
 
     def _request_body(self, environ: dict[str, Any]) -> bytes:
         # werkzeug has put a reader that knows the chunks there already, if the body comes in chunks.
@@ -159,10 +195,31 @@ class _RequestHandler(_MotoRequestHandler):  # type: ignore[misc]
             self.wfile.write(body)
 
 
-def _recorded(application: _Application, record: Callable[[str], None], own_user_agent: str) -> _Application:
-    def recording(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
-        if own_user_agent not in environ.get("HTTP_USER_AGENT", ""):
-            record(operation_of(environ))
-        return application(environ, start_response)
+def _front(
+    control_plane: ControlPlaneFacade, record: Callable[[str], None], faults: S3Faults, own_user_agent: str
+) -> Application:
+    """Our own calls go through as they are; the client's are recorded, and may go wrong."""
 
-    return recording
+    def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if own_user_agent in environ.get("HTTP_USER_AGENT", ""):
+            return control_plane({**environ, OWN_CALL: True}, start_response)
+        operation = operation_of(environ)
+        record(operation)
+        if operation.startswith("monitoring ") and control_plane.listener is not None:
+            control_plane.listener.publish_metrics()
+        return faults.answer(operation, environ, start_response)
+
+    return answer
+
+
+def _update_endpoint(arn: str, endpoint_name: str, endpoint_config_name: str) -> None:
+    # moto has no UpdateEndpoint; this is all that its CreateEndpoint makes of a configuration.
+    from moto.sagemaker.models import FakeEndpoint, sagemaker_backends
+
+    _, _, _, region_name, account_id, _ = arn.split(":")
+    backend: Any = sagemaker_backends[account_id][region_name]
+    endpoint, config = backend.endpoints[endpoint_name], backend.endpoint_configs[endpoint_config_name]
+    endpoint.endpoint_config_name = endpoint_config_name
+    endpoint.production_variants = FakeEndpoint._process_production_variants(  # noqa: SLF001 - its constructor's
+        endpoint, config.production_variants
+    )

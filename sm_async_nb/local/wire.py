@@ -23,7 +23,7 @@ from functools import cache
 from botocore.loaders import create_loader
 
 from sm_async_nb.core.request import Field, python_pattern, read_fields
-from sm_async_nb.local.endpoint import Accepted
+from sm_async_nb.local.invocation import Accepted
 
 # moto's; it is part of the service's own words about an unknown endpoint.
 ACCOUNT_ID = "123456789012"
@@ -88,11 +88,10 @@ def validation_message(violations: Iterable[str]) -> str:
 
 
 def accepted_reply(accepted: Accepted) -> Reply:
-    """The 202: the id in the body, the locations in headers, FailureLocation only where there is one."""
-    locations = {_OUTPUT_LOCATION: str(accepted.output_location)}
-    if accepted.failure_location is not None:
-        locations[_FAILURE_LOCATION] = str(accepted.failure_location)
-    return _reply(202, {"InferenceId": accepted.inference_id}, locations)
+    """The 202: the id in the body, the locations in headers, each only where there is one."""
+    locations = {_OUTPUT_LOCATION: accepted.output_location, _FAILURE_LOCATION: accepted.failure_location}
+    headers = {name: str(location) for name, location in locations.items() if location is not None}
+    return _reply(202, {"InferenceId": accepted.inference_id}, headers)
 
 
 def refusal_reply(refusal: Refusal) -> Reply:
@@ -112,9 +111,9 @@ def endpoint_not_asynchronous(endpoint_name: str) -> Refusal:
 
 
 def endpoint_without_output_path(endpoint_name: str) -> Refusal:
-    """What only the local endpoint says: the service would send the result in a notification."""
+    """What only the local endpoint says: without either, a result is lost."""
     return Refusal(
-        f"Endpoint {endpoint_name} has no S3OutputPath; the local endpoint writes results to s3:// paths only."
+        f"Endpoint {endpoint_name} has neither an S3OutputPath nor a SuccessTopic; its results would go nowhere."
     )
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import pandas as pd
@@ -49,6 +49,16 @@ class SmAsyncAccessor:
         session: Session | None = None,
         input_prefix: str | None = None,
         concurrency: int = 64,
+        max_in_flight: int = 100_000,
+        retries: int = 0,
+        max_failures: float | None = None,
+        tracker: str = "list",
+        retry_failed: bool = False,
+        restart: bool = False,
+        tags: Mapping[str, str] | None = None,
+        note: str = "",
+        sse_kms_key_id: str | None = None,
+        expected_bucket_owner: str | None = None,
         wait: bool = False,
     ) -> Job:
         """Send the rows of the frame to an asynchronous endpoint.
@@ -103,14 +113,38 @@ class SmAsyncAccessor:
         deduplicate
             Send rows that are the same once, and give each of them the answer.
         name
-            The job's name, unique below the input prefix; made of the endpoint's name and the time by default.
+            The job's name, unique below the input prefix; made of the endpoint's name and the time by default. A job of
+            that name that was there before is continued: rows that were answered are not sent again, new and changed
+            ones are.
         session
             The boto3 session whose credentials, region and settings are used; a new default one otherwise.
         input_prefix
             Where the job lies in S3, ``s3://bucket/prefix``. Otherwise ``SM_ASYNC_INPUT_PREFIX`` of the environment, or
             ``sm-async-nb`` in the bucket of the endpoint's outputs.
         concurrency
-            How many requests are uploaded or invoked at one time.
+            How many requests are uploaded or invoked at one time, at most; fewer when the service asks for it.
+        max_in_flight
+            How many requests may wait for their answers at one time; the service's queue holds 120,000.
+        retries
+            How often a request is sent again by itself when the model answered 5xx, or no answer came in time. What the
+            model refuses (4xx) is not, nor is a failure that does not say which it is.
+        max_failures
+            Stop sending when more requests than this have ended badly: a number, or a share below 1 of those that have
+            ended, once there are twenty. The job keeps what has come, and ``job.wait()`` raises.
+        tracker
+            ``"list"`` looks into S3. ``"sqs:<queue url>"`` listens to the endpoint's notifications in that queue too,
+            and looks into S3 once a minute only.
+        retry_failed
+            With ``name``: send those again that ended badly before.
+        restart
+            With ``name``: begin anew where the endpoint, the content type, the template or the like was changed, which
+            is refused otherwise. Everything is sent again.
+        tags, note
+            Texts by name, and a text, that :func:`sm_async_nb.jobs` shows.
+        sse_kms_key_id
+            The KMS key that everything this package writes to S3 is encrypted with.
+        expected_bucket_owner
+            The account that the buckets must belong to, or S3 refuses every call.
         wait
             Wait for the job, and show how it goes.
 
@@ -131,8 +165,8 @@ class SmAsyncAccessor:
         """
         # boto3, s3fs and pyarrow take a second to import, which `import sm_async_nb` should not.
         from sm_async_nb.core.build import RequestArguments
-        from sm_async_nb.core.plan import Limits
-        from sm_async_nb.job.submit import submit
+        from sm_async_nb.job.document import Settings
+        from sm_async_nb.job.submit import Wishes, submit
         from sm_async_nb.notebook.text import progress_line
 
         arguments = RequestArguments(
@@ -157,15 +191,25 @@ class SmAsyncAccessor:
             inline=inline,
             deduplicate=deduplicate,
         )
-        job = submit(
-            self._frame,
-            arguments,
-            name=name,
-            session=session,
-            input_prefix=input_prefix,
-            limits=Limits(concurrency=concurrency),
-            progress=progress_line,
+        settings = Settings(
+            concurrency=concurrency,
+            max_in_flight=max_in_flight,
+            retries=retries,
+            max_failures=max_failures,
+            tracker=tracker,
+            sse_kms_key_id=sse_kms_key_id,
+            expected_bucket_owner=expected_bucket_owner,
         )
+        wishes = Wishes(
+            name=name,
+            input_prefix=input_prefix,
+            settings=settings,
+            tags=tags or {},
+            note=note,
+            retry_failed=retry_failed,
+            restart=restart,
+        )
+        job = submit(self._frame, arguments, wishes, session=session, progress=progress_line)
         return job.wait() if wait else job
 
     def plan(
@@ -227,7 +271,10 @@ class SmAsyncAccessor:
 
 
 # These say where a job lies and how it runs, not what it sends.
-_OF_SUBMIT_ALONE = ("name", "input_prefix", "concurrency", "wait")
+_OF_SUBMIT_ALONE = (
+    "name", "input_prefix", "concurrency", "max_in_flight", "retries", "max_failures", "tracker", "retry_failed",
+    "restart", "tags", "note", "sse_kms_key_id", "expected_bucket_owner", "wait",
+)  # fmt: skip
 
 
 def _request_arguments(kind: Any, endpoint_name: str, arguments: dict[str, Any]) -> Any:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from typing import Any, TextIO
 
 from sm_async_nb.core.ledger import Snapshot, Status
+from sm_async_nb.notebook import outside
 
 _BAR = 20
 _REDRAW_SECONDS = 0.1
@@ -34,13 +35,27 @@ def line(seen: Snapshot) -> str:
 
 
 @contextmanager
-def progress_line() -> Iterator[Callable[[Snapshot], None]]:
-    """Show snapshots where the user looks: one rewritten line in a terminal or notebook, now and then one in a log."""
+def progress_line(after: float | None = None) -> Iterator[Callable[[Snapshot], None]]:
+    """Show snapshots where the user looks: one rewritten line in a terminal or notebook, now and then one in a log.
+
+    Nothing is shown of a job that is over within ``after`` seconds, by default those of the setting
+    ``progress_after``: whoever waited has the job itself, which says how it ended.
+    """
+    after = outside.progress_after() if after is None else after
     face = _face(sys.stderr)
+    shows = False
+
+    def show(seen: Snapshot) -> None:
+        nonlocal shows
+        shows = shows or seen.at - seen.started_at >= after
+        if shows:
+            face.show(seen)
+
     try:
-        yield face.show
+        yield show
     finally:
-        face.close()
+        if shows:
+            face.close()
 
 
 class _TerminalFace:

@@ -295,7 +295,7 @@ def test_results_can_be_written_in_parts(submit, echo, tmp_path, place, monkeypa
 
     assert [f"{into}/part-{n:05d}.parquet" for n in range(3)] == written
     assert 4 == echo.calls["s3 GetObject"]
-    assert not job._answers.has_value.any()
+    assert not job._reports._answers.has_value.any()
     options = {"client_kwargs": {"endpoint_url": echo.environment["AWS_ENDPOINT_URL"]}, **KEYS}
     parts = [pd.read_parquet(part, storage_options=options if place == "s3" else None) for part in written]
     together = pd.concat(parts)

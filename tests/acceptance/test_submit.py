@@ -295,14 +295,14 @@ def test_results_before_the_end_have_missing_values_for_what_is_not_there(sessio
 
 
 def test_a_job_is_told_apart_by_its_name(session):
-    """The name becomes the job's id and its directory; a second job of that name is refused."""
+    """The name becomes the job's id and its directory; asked for again, it is the same job."""
     frame = pd.DataFrame({"x": [1]})
     job = frame.sm_async.submit("local-endpoint", session=session, name="monday.scores").wait()
 
     assert "monday.scores" == job.id
     assert "s3://sm-async-local/sm-async-nb/monday.scores/" == job.uri
-    with pytest.raises(sm_async_nb.RequestError, match=r"There is a job 'monday\.scores' below"):
-        frame.sm_async.submit("local-endpoint", session=session, name="monday.scores")
+    again = frame.sm_async.submit("local-endpoint", session=session, name="monday.scores").wait()
+    pd.testing.assert_frame_equal(job.table(), again.table())
 
 
 def test_a_job_in_s3_has_its_manifest_frame_and_journal(session, local):
@@ -313,9 +313,9 @@ def test_a_job_in_s3_has_its_manifest_frame_and_journal(session, local):
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket="sm-async-local", Prefix="sm-async-nb/kept/")["Contents"]]
     manifest = json.load(s3.get_object(Bucket="sm-async-local", Key="sm-async-nb/kept/manifest.json")["Body"])
     names = {key.removeprefix("sm-async-nb/kept/") for key in keys}
-    assert {"manifest.json", "shards/00000/frame.parquet", "shards/00000/inputs/00000001.json"} <= names
-    assert "shards/00000/journal/00000000.parquet" in names
-    assert {"content_type": "application/json"} == manifest["fields"]
+    shard = {"frame.parquet", "slots.parquet", "inputs/00000001.json", "journal/00000000.parquet", "lease/00000001.json"}
+    assert {"manifest.json", *(f"shards/00000/{name}" for name in shard)} <= names
+    assert "application/json" == manifest["asked"]["content_type"]
     assert 2 == manifest["requests"] == len(job)
 
 

@@ -75,7 +75,6 @@ class Scene:
             layout=LAYOUT,
             ledger=self.ledger,
             lock=threading.Lock(),
-            connections=Connections(storage=self.storage, runtime=self.runtime),
             limits=self.limits,
             now=self.clock.now,
             publish=self.snapshots.append,
@@ -84,7 +83,7 @@ class Scene:
         async with self.endpoint:
             before = asyncio.all_tasks()
             try:
-                await self.engine.run()
+                await self.engine.run(Connections(storage=self.storage, runtime=self.runtime))
             finally:
                 self.left_over = {task for task in asyncio.all_tasks() - before if not _is_the_service(task)}
 
@@ -150,9 +149,9 @@ def complete(scene):
 
 
 def assert_idle(scene):
-    underway = scene.engine._underway
+    underway = scene.engine._desk.underway
 
-    assert scene.engine._uploaded == set()
+    assert scene.engine._sender.uploaded == set()
     assert (0, 0, 0, False) == (underway.sending, underway.unrecorded, underway.findings, bool(underway.busy.any()))
 
 

@@ -592,7 +592,7 @@ def test_no_more_requests_are_being_sent_than_the_concurrency(concurrency):
     scene.endpoint = type(scene.endpoint)(double, storage, scene.clock)
     scene.runtime = SlowRuntime(scene.endpoint, 0.05)
     busy = []
-    scene.endpoint.intercept = lambda _: busy.append(scene.engine._underway.sending)
+    scene.endpoint.intercept = lambda _: busy.append(scene.engine._desk.underway.sending)
     scene.run()
     complete(scene)
 
@@ -899,7 +899,7 @@ def test_the_same_job_runs_the_same_way_each_time():
 def test_a_fact_that_cannot_be_never_reaches_the_journal():
     """A defect stops the job; what lies in S3 can still be read."""
     scene = Scene(3)
-    scene.endpoint.intercept = lambda fields: scene.engine._learn(Fact.RETRIED, 0, scene.clock.now())
+    scene.endpoint.intercept = lambda fields: scene.engine._desk.learn(Fact.RETRIED, 0, scene.clock.now())
 
     with pytest.raises(IllegalFactError, match="RETRIED cannot be: request 0"):
         scene.run()

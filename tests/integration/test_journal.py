@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import aclosing
+from functools import cache
+
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from integration.scene import SlowStorage
 
 from sm_async_nb.core.ledger import Fact, Learned
 from sm_async_nb.core.locations import JobLayout, S3Location
-from sm_async_nb.errors import JobInUseError, ServiceTroubleError
+from sm_async_nb.errors import JobInUseError, RequestError, ServiceTroubleError
 from sm_async_nb.job.journal import Journal, decode_segment, encode_segment
 from sm_async_nb.testing import ManualClock, MemoryStorage
 
@@ -47,8 +52,26 @@ def run(work):
     return ManualClock().run(work)
 
 
-async def everything(journal):
-    return [batch async for batch in journal.read()]
+async def everything(journal, start=0):
+    return [batch async for batch in journal.read(start)]
+
+
+def written(count, storage=None):
+    """S3 with a journal whose segment ``n`` is about request ``n``."""
+    storage = storage or MemoryStorage(ManualClock().now)
+    for number in range(count):
+        storage.objects[LAYOUT.journal_segment(number)] = (segment_about(number), None, NOON)
+    return storage
+
+
+@cache
+def segment_about(number):
+    return encode_segment([learned(Fact.INPUT_UPLOADED, number)])
+
+
+def firsts(batches):
+    """The request that each batch is about."""
+    return [batch[0].requests[0] for batch in batches]
 
 
 @st.composite
@@ -97,7 +120,7 @@ def test_details_that_nobody_has_are_not_read():
     """A ledger asks only for what is there."""
     (one,) = decode_segment(encode_segment([learned(Fact.ACCEPTED, 1, 2, request_id=["r", None])]))
 
-    assert one.details == {"request_id": ["r", None]}
+    assert {"request_id": ["r", None]} == {name: list(texts) for name, texts in one.details.items()}
 
 
 def test_a_line_costs_few_bytes():
@@ -238,3 +261,193 @@ def test_a_segment_costs_one_put(storage):
     run(Journal(storage, LAYOUT).append([learned(Fact.INPUT_UPLOADED, 0)]))
 
     assert dict(storage.calls) == {"put": 1}
+
+
+# Numbers
+
+
+def test_a_view_of_a_job_writes_the_numbers_of_its_requests(storage):
+    """Its requests 0 and 2 are the job's 7 and 4, whatever the next revision shows in their place."""
+
+    async def story():
+        journal = Journal(storage, LAYOUT, numbers=np.array([7, 9, 4]))
+        await journal.append([learned(Fact.ACCEPTED, 0, 2, request_id=["a", "b"])])
+        return await everything(Journal(storage, LAYOUT))
+
+    ((one,),) = run(story())
+
+    assert ([7, 4], ["a", "b"]) == (one.requests.tolist(), list(one.details["request_id"]))
+
+
+def test_appending_does_not_change_what_it_was_given(storage):
+    """The ledger of the view applies the same facts by its own places."""
+    fact = learned(Fact.ACCEPTED, 0)
+    run(Journal(storage, LAYOUT, numbers=np.array([7])).append([fact]))
+
+    assert [0] == fact.requests.tolist()
+
+
+def test_the_same_again_after_a_lost_answer_is_harmless_for_a_view_too(storage):
+    """What lies there has numbers, and so has what is compared with it."""
+
+    async def story():
+        for _ in range(2):
+            await Journal(storage, LAYOUT, numbers=np.array([7])).append([learned(Fact.ACCEPTED, 0)])
+
+    run(story())
+
+    assert [LAYOUT.journal_segment(0)] == list(storage.objects)
+
+
+# Reading on
+
+
+@pytest.mark.parametrize("start", [0, 1, 9, 10, 11, 12])
+def test_reading_begins_where_it_is_told_to(start):
+    """A checkpoint has what came before."""
+    storage = written(12)
+
+    assert list(range(start, 12)) == firsts(run(everything(Journal(storage, LAYOUT), start)))
+
+
+def test_segments_before_the_start_are_not_even_listed():
+    """A page of a thousand keys is enough for the few segments after a checkpoint."""
+    storage = written(1_103)
+    run(everything(Journal(storage, LAYOUT), 1_100))
+
+    assert {"list": 1, "get": 3} == dict(storage.calls)
+
+
+@pytest.mark.parametrize(("count", "start"), [(0, 0), (3, 0), (3, 2), (3, 3), (0, 5)])
+def test_after_reading_the_next_segment_is_the_one_behind_the_last(count, start):
+    """Where there was none, it is the one that was asked for first."""
+    journal = Journal(written(count), LAYOUT)
+    run(everything(journal, start))
+
+    assert max(count, start) == journal.next_segment
+
+
+def test_appending_says_which_segment_is_next(storage):
+    """A checkpoint is named after it."""
+    journal = Journal(storage, LAYOUT, next_segment=4)
+    before = journal.next_segment
+    run(journal.append([learned(Fact.ACCEPTED, 0)]))
+
+    assert (4, 5) == (before, journal.next_segment)
+
+
+def test_a_segment_that_could_not_be_written_is_still_the_next(storage):
+    """The same facts go there at the next attempt."""
+
+    def intercept(verb, location):
+        raise ServiceTroubleError("S3 did not answer")
+
+    storage.intercept = intercept
+    journal = Journal(storage, LAYOUT)
+    with pytest.raises(ServiceTroubleError):
+        run(journal.append([learned(Fact.ACCEPTED, 0)]))
+
+    assert 0 == journal.next_segment
+
+
+@pytest.mark.parametrize(("missing", "start"), [(0, 0), (7, 0), (7, 7)])
+def test_a_journal_with_a_missing_segment_is_damaged(missing, start):
+    """What follows from a gap would be wrong, and nobody would see it."""
+    storage = written(12)
+    del storage.objects[LAYOUT.journal_segment(missing)]
+    with pytest.raises(RequestError) as refusal:
+        run(everything(Journal(storage, LAYOUT), start))
+
+    assert str(refusal.value) == (
+        f"The journal of job job-1 is damaged: there is {LAYOUT.journal_segment(missing + 1)}, but not"
+        f" {LAYOUT.journal_segment(missing)} before it. Restore that object, from an older version of it if the bucket"
+        " keeps versions. Nothing was changed."
+    )
+
+
+@pytest.mark.parametrize("body", [b"", b"nonsense", encode_segment([learned(Fact.ACCEPTED, 0)])[:-9]])
+def test_a_segment_that_cannot_be_read_is_named(body):
+    """It is the truth, so the job cannot be opened without it."""
+    storage = written(3)
+    storage.objects[LAYOUT.journal_segment(1)] = (body, None, NOON)
+    with pytest.raises(RequestError) as refusal:
+        run(everything(Journal(storage, LAYOUT)))
+
+    assert str(refusal.value).startswith(
+        f"The journal of job job-1 cannot be read: {LAYOUT.journal_segment(1)} is damaged, or was written by a newer"
+        " version of sm-async-nb ("
+    )
+
+
+@pytest.mark.parametrize("name", ["", "notes.txt", "00000001.parquet.bak"], ids=["folder", "notes", "copy"])
+def test_what_else_lies_beside_the_segments_is_no_segment(name):
+    """The S3 console makes an empty object for a folder."""
+    storage = written(3)
+    storage.objects[LAYOUT.journal_prefix.child(name) if name else LAYOUT.journal_prefix] = (b"", None, NOON)
+
+    assert [0, 1, 2] == firsts(run(everything(Journal(storage, LAYOUT))))
+
+
+def test_segments_are_fetched_together_and_read_in_order():
+    """A hundred round trips of a second take four seconds, and the last that arrives keeps its place."""
+    clock = ManualClock()
+    storage = written(
+        100, SlowStorage(clock.now, lambda verb, location: (sum(location.key.encode()) * 7 % 10) / 10 + 0.1)
+    )
+
+    read = clock.run(everything(Journal(storage, LAYOUT)))
+
+    assert list(range(100)) == firsts(read)
+    assert 32 == storage.gauge.most
+    assert clock.elapsed < 5
+
+
+def test_a_reader_that_takes_its_time_is_not_overrun():
+    """No more than 32 segments wait in memory for one that applies them slowly."""
+    storage = written(200)
+
+    async def story():
+        ahead = []
+        async for batch in Journal(storage, LAYOUT).read():
+            await asyncio.sleep(60)
+            ahead.append(storage.calls["get"] - firsts([batch])[0])
+        return max(ahead)
+
+    assert run(story()) <= 32
+
+
+def test_trouble_with_one_segment_ends_the_reading_there():
+    """Those before it were read, and nothing is left on its way."""
+    storage = written(50)
+
+    def intercept(verb, location):
+        if location == LAYOUT.journal_segment(40):
+            raise ServiceTroubleError("S3 did not answer")
+
+    storage.intercept = intercept
+    read = []
+
+    async def reading():
+        async for (one,) in Journal(storage, LAYOUT).read():
+            read.extend(one.requests.tolist())
+
+    async def story():
+        with pytest.raises(ServiceTroubleError):
+            await reading()
+        return len(asyncio.all_tasks())
+
+    assert (1, list(range(40))) == (run(story()), read)
+
+
+def test_a_reader_that_stops_early_leaves_nothing_behind():
+    """Tasks that nobody waits for would be heard of when the loop closes."""
+    clock = ManualClock()
+    storage = written(100, SlowStorage(clock.now, lambda verb, location: 1))
+
+    async def story():
+        async with aclosing(Journal(storage, LAYOUT).read()) as reading:
+            async for _ in reading:
+                break
+        return len(asyncio.all_tasks())
+
+    assert 1 == clock.run(story())

@@ -19,8 +19,9 @@ from sm_async_nb.core.build import RequestArguments, build_batch
 from sm_async_nb.core.plan import Limits
 from sm_async_nb.core.request import Field
 from sm_async_nb.errors import RequestError
+from sm_async_nb.job.prefix import given_prefix
 from sm_async_nb.job.shape import Shape
-from sm_async_nb.job.submit import _check_name, _given_prefix
+from sm_async_nb.job.submit import Wishes
 
 # Stands for what the service marks as sensitive: payloads and custom attributes.
 SECRET = "hunter2"
@@ -2364,7 +2365,7 @@ def test_a_limit_that_is_no_number_is_refused(limit, value):
 def test_a_name_that_no_job_can_have_is_refused(name):
     """It is part of keys in S3."""
     with pytest.raises(RequestError) as caught:
-        _check_name(name)
+        Wishes(name=name)
 
     expected = (
         "A job's name is 1 to 100 letters, digits, '-', '_' or '.', beginning with a letter or a digit;"
@@ -2377,7 +2378,7 @@ def test_a_name_that_no_job_can_have_is_refused(name):
 def test_a_prefix_that_is_not_in_s3_is_refused(prefix):
     """With what one looks like."""
     with pytest.raises(RequestError) as caught:
-        _given_prefix(prefix)
+        given_prefix(prefix)
 
     expected = f"The input prefix is wrong. An S3 URI looks like s3://bucket/key, got {prefix!r}. Nothing was sent."
     assert expected == str(caught.value)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from sm_async_nb.core.columns import TextColumn
+from sm_async_nb.core.columns import TextColumn, Texts
 
 # A fixed-width array ends a text at its last character that is not NUL; no S3 key, id or URI ends in one.
 texts = st.text(max_size=40).filter(lambda text: not text.endswith("\0"))
@@ -86,3 +87,66 @@ def test_putting_nothing_changes_nothing():
     column.put(np.array([], dtype=np.int64), [])
 
     assert (1, "") == (len(column), column[0])
+
+
+anything = st.lists(st.none() | texts | locations, min_size=LENGTH, max_size=LENGTH)
+
+
+@given(anything, anything)
+def test_a_copy_and_its_original_go_their_own_ways(first, second):
+    """A checkpoint is written from a copy while the job goes on."""
+    column = TextColumn(LENGTH)
+    column.put(np.arange(LENGTH), first)
+    copied = column.copy()
+    column.put(np.arange(LENGTH), second)
+
+    assert [text or "" for text in first] == copied.take(np.arange(LENGTH))
+    copied.put(np.arange(LENGTH), ["s3://other/place"] * LENGTH)
+
+    assert [text or "" for text in second] == column.take(np.arange(LENGTH))
+
+
+@given(anything, st.lists(st.integers(0, LENGTH - 1), max_size=2 * LENGTH))
+def test_a_view_has_the_texts_of_its_positions(given_texts, positions):
+    """In their order, and as a column of its own."""
+    column = TextColumn(LENGTH)
+    column.put(np.arange(LENGTH), given_texts)
+    view = column.view(np.array(positions, dtype=np.int64))
+    column.clear(np.arange(LENGTH))
+
+    assert [given_texts[position] or "" for position in positions] == view.take(np.arange(len(positions)))
+    assert len(positions) == len(view)
+
+
+@given(anything, anything)
+def test_the_parts_of_a_column_make_the_same_column(first, second):
+    """Put over whatever was there, which has directories and a width of its own."""
+    column, other = TextColumn(LENGTH), TextColumn(LENGTH)
+    column.put(np.arange(LENGTH), first)
+    other.put(np.arange(LENGTH), second)
+    other.put_parts(np.arange(LENGTH)[::-1], column.parts)
+
+    assert [text or "" for text in first[::-1]] == other.take(np.arange(LENGTH))
+
+
+@given(anything, st.integers(0, LENGTH), st.integers(0, LENGTH), st.booleans())
+def test_texts_of_a_file_are_put_as_any_others(given_texts, start, stop, chunked):
+    """Whole columns of them, without an object for each: a slice, or in several chunks."""
+    array = pa.array(given_texts, pa.string())
+    array = pa.chunked_array([array[:2], array[2:]]) if chunked else array
+    texts_of_a_file = Texts(array.slice(start, max(stop - start, 0)))
+    positions = np.arange(LENGTH)[: len(texts_of_a_file)]
+    fast, plain = TextColumn(LENGTH), TextColumn(LENGTH)
+    fast.put(positions, texts_of_a_file)
+    plain.put(positions, given_texts[start : max(start, stop)])
+
+    assert plain.take(np.arange(LENGTH)) == fast.take(np.arange(LENGTH))
+
+
+def test_texts_of_a_file_are_a_sequence():
+    """For those few that want the texts themselves."""
+    several = Texts(pa.array(["a", None, "c"]))
+
+    assert (3, ["a", None, "c"], "c", ["a", None]) == (len(several), list(several), several[2], several[:2])
+    assert None in several
+    assert repr(several) == "<Texts: 3>"

@@ -195,7 +195,7 @@ PARENTS, TOLD = documented_tree()
 CLASSES = {
     name: found
     for name, found in inspect.getmembers(errors, inspect.isclass)
-    if found.__module__ == errors.__name__ and issubclass(found, BaseException)
+    if found.__module__ == errors.__name__ and issubclass(found, BaseException) and not issubclass(found, Warning)
 }
 WHO_CAN_ACT = (errors.RequestError, errors.EndpointError, errors.NotYetError)
 

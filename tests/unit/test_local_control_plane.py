@@ -59,11 +59,11 @@ def test_the_configuration_is_what_create_endpoint_config_was_told(output, clien
     ("described", "told"),
     [
         ({"ProductionVariants": [VARIANT]}, "no AsyncInferenceConfig"),
-        (asynchronous(OutputConfig={}), "no S3OutputPath"),
+        (asynchronous(OutputConfig={}), "neither an S3OutputPath nor a SuccessTopic"),
     ],
 )
 def test_an_endpoint_that_cannot_be_invoked_here_says_why(described, told):
-    """Without an S3OutputPath the service answers by notification, which the local endpoint does not."""
+    """Without an S3OutputPath the service answers by notification, and without a topic nowhere."""
     with pytest.raises(Refusal, match=told):
         read_config("churn", described)
 

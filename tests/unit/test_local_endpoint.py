@@ -10,8 +10,11 @@ from contextlib import suppress
 
 import pytest
 
-from sm_async_nb.local import Answer, ModelError, NamingRule
+from sm_async_nb.local import Answer, Faults, ModelError, NamingRule
 from sm_async_nb.local.endpoint import AsyncEndpoint, EndpointConfig
+from sm_async_nb.local.faults import Injector
+from sm_async_nb.local.handler import NoAnswer
+from sm_async_nb.local.scaling import ScalingRule
 
 NOON = 1_700_000_000.0
 CONFIG = EndpointConfig(endpoint_name="churn", s3_output_path="s3://bkt/out", s3_failure_path="s3://bkt/failures")
@@ -318,6 +321,244 @@ def test_the_request_names_its_objects_as_the_rule_says():
     assert "s3://bkt/failures/job-1/42-error.out" == str(accepted[0].failure_location)
 
 
+def test_the_model_is_told_the_headers_that_a_container_gets():
+    """Only those that were sent; an id that the service made up is not forwarded."""
+
+    def handler(body, content_type, accept, headers):
+        return json.dumps(headers)
+
+    sent = {"body": b"x", "content_type": "text/csv", "accept": "a/b", "custom_attributes": "t=1", "inference_id": "i"}
+    _, objects = story(one_request(**sent), handler)
+    _, bare = story(one_request(body=b"x"), handler)
+
+    assert {
+        "Content-Type": "text/csv",
+        "Accept": "a/b",
+        "X-Amzn-SageMaker-Custom-Attributes": "t=1",
+        "X-Amzn-SageMaker-Inference-Id": "i",
+    } == json.loads(objects["s3://bkt/out/uuid-0.out"][0])
+    assert {} == json.loads(bare["s3://bkt/out/uuid-1.out"][0])
+
+
+def test_a_generated_inference_id_is_forwarded_if_so_chosen():
+    """What the service does is unverified, hence a switch."""
+    _, objects = story(
+        one_request(body=b"x"),
+        lambda body, content_type, accept, headers: json.dumps(headers),
+        forward_generated_inference_id=True,
+    )
+
+    assert {"X-Amzn-SageMaker-Inference-Id": "uuid-0"} == json.loads(objects["s3://bkt/out/uuid-1.out"][0])
+
+
+class Published(list):
+    """Topics that remember; ``broken`` ones cannot be published to."""
+
+    broken = ()
+
+    async def publish(self, topic_arn, message):
+        if topic_arn in self.broken:
+            raise ConnectionError(topic_arn)
+        self.append((topic_arn, json.loads(message)))
+
+
+TOLD = EndpointConfig(
+    endpoint_name="churn",
+    s3_output_path="s3://bkt/out",
+    s3_failure_path="s3://bkt/failures",
+    success_topic="good",
+    error_topic="bad",
+)
+
+
+def test_each_request_is_notified_once_to_one_topic():
+    """SUCCESS or ERROR, with the times of arrival and end."""
+    topics = Published()
+
+    async def tell(endpoint):
+        endpoint.accept({"body": b"1", "inference_id": "one"})
+        endpoint.accept({"body": b"x", "inference_id": "two"})
+        await endpoint.drained()
+
+    story(tell, lambda body, *_: str(int(body)), config=TOLD, topics=topics)
+    found = {(topic, message["inferenceId"], message["invocationStatus"]) for topic, message in topics}
+
+    assert {("good", "one", "Completed"), ("bad", "two", "Failed")} == found
+    assert {"2023-11-14T22:13:20Z"} == {message["receivedTime"] for _, message in topics}
+
+
+def test_a_time_out_is_notified_as_a_model_that_gave_no_answer():
+    """Seen in a public test: server error (0)."""
+    topics = Published()
+    story(one_request(body=b"x", invocation_timeout_seconds=10), sleeping(20), config=TOLD, topics=topics)
+    ((topic, message),) = topics
+
+    assert "bad" == topic
+    assert message["failureReason"].startswith("ClientError: Received server error (0) from model.")
+    assert "responseParameters" not in message
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_an_expired_or_unreadable_request_is_notified_only_if_so_chosen(told):
+    """What the service does is unverified, hence a switch."""
+    topics = Published()
+    story(
+        one_request(input_location="s3://bkt/none"), config=TOLD, topics=topics, notification_without_model_answer=told
+    )
+
+    assert told == bool(topics)
+
+
+def test_a_result_may_go_into_the_notification_only():
+    """An endpoint without S3OutputPath: no location is promised, and no object is written."""
+    topics, accepted = Published(), []
+    config = EndpointConfig(
+        endpoint_name="churn",
+        s3_output_path="",
+        success_topic="good",
+        include_inference_response_in=frozenset({"SUCCESS_NOTIFICATION_TOPIC"}),
+    )
+
+    async def tell(endpoint):
+        accepted.append(endpoint.accept({"body": b"x"}))
+        await endpoint.drained()
+
+    _, objects = story(tell, config=config, topics=topics)
+    ((_, message),) = topics
+
+    assert accepted[0].output_location is None
+    assert {} == objects
+    assert {"contentType": "application/json"} == message["responseParameters"]
+    assert "WA==" == message["responseBody"]["content"]
+
+
+def test_a_topic_that_cannot_be_published_to_is_counted():
+    """The output is there all the same."""
+    topics = Published()
+    topics.broken = ("good",)
+    endpoint, objects = story(one_request(body=b"x"), config=TOLD, topics=topics)
+
+    assert 1 == endpoint.metrics["NotificationFailures"]
+    assert 1 == len(objects)
+
+
+def test_a_container_that_gives_no_answer_leaves_no_object_and_a_notification():
+    """The answer has no Content-Length, for instance."""
+    topics = Published()
+
+    async def handler(*_):
+        raise NoAnswer("no Content-Length")
+
+    endpoint, objects = story(one_request(body=b"x"), handler, config=TOLD, topics=topics)
+
+    assert {} == objects
+    assert "server error (0)" in topics[0][1]["failureReason"]
+    assert {"InvocationFailures": 1} == endpoint.metrics
+
+
+def test_a_cold_endpoint_wakes_for_the_first_request():
+    """It is served when the cold start is over."""
+    none = EndpointConfig(endpoint_name="churn", s3_output_path="s3://bkt/out", instances=0)
+
+    async def tell(endpoint):
+        await asyncio.sleep(100)
+        endpoint.accept({"body": b"x"})
+        await asyncio.sleep(29)
+        assert ((0, 1), 1) == (endpoint.instances, endpoint.backlog)
+        await endpoint.drained()
+        assert 130 == pytest.approx(asyncio.get_running_loop().time(), abs=0.1)
+        assert (1, 1) == endpoint.instances
+
+    _, objects = story(tell, config=none, scaling=ScalingRule(cold_start=30))
+
+    assert 1 == len(objects)
+
+
+def test_a_request_that_waits_longer_for_an_instance_than_it_may_expires():
+    """The classic of scale to zero."""
+    none = EndpointConfig(endpoint_name="churn", s3_output_path="s3://bkt/out", instances=0)
+    endpoint, objects = story(
+        one_request(body=b"x", request_ttl_seconds=60), config=none, scaling=ScalingRule(cold_start=300)
+    )
+
+    assert {} == objects
+    assert 1 == endpoint.metrics["ExpiredRequests"]
+
+
+def test_an_idle_endpoint_scales_to_zero():
+    """And its requests wait again."""
+
+    async def tell(endpoint):
+        endpoint.accept({"body": b"x"})
+        await endpoint.drained()
+        await asyncio.sleep(301)
+        assert (0, 0) == endpoint.instances
+
+    story(tell, scaling=ScalingRule(cold_start=30, scale_to_zero_after=300))
+
+
+def test_the_metrics_have_the_names_of_the_service():
+    """Counts, times and the backlog; a request that was processed has them all."""
+    endpoint, _ = story(one_request(input_location="s3://bkt/in"), objects={"s3://bkt/in": (b"x", None)})
+    names = {point.name for point in endpoint.take_points()}
+
+    assert {
+        "ApproximateBacklogSize",
+        "ApproximateBacklogSizePerInstance",
+        "ApproximateAgeOfOldestRequest",
+        "HasBacklogWithoutCapacity",
+        "InvocationsProcessed",
+        "TimeInBacklog",
+        "TotalProcessingTime",
+        "ModelLatency",
+        "RequestDownloadLatency",
+        "ResponseUploadLatency",
+    } == names
+
+
+def test_a_backlog_without_capacity_is_one():
+    """The metric that a scaling policy wakes the endpoint by."""
+    none = EndpointConfig(endpoint_name="churn", s3_output_path="s3://bkt/out", instances=0)
+
+    async def tell(endpoint):
+        for _ in range(3):
+            endpoint.accept({"body": b"x"})
+        await asyncio.sleep(10)
+
+    endpoint, _ = story(tell, config=none)
+    last = {point.name: point.maximum for point in endpoint.take_points()}
+
+    assert (1, 3) == (last["HasBacklogWithoutCapacity"], last["ApproximateBacklogSize"])
+    assert 10 == pytest.approx(last["ApproximateAgeOfOldestRequest"], abs=0.1)
+
+
+@pytest.mark.parametrize(("seed", "runs"), [(seed, 2) for seed in range(3)])
+def test_the_same_seed_gives_the_same_life(seed, runs):
+    """Duplicates, losses and overtakings are where they were the last time."""
+    faults = Faults(duplicate=0.2, reorder=0.2, lose_output=0.2, seed=seed)
+
+    async def tell(endpoint):
+        for number in range(50):
+            endpoint.accept({"body": str(number).encode()})
+        await endpoint.drained()
+
+    def play():
+        asked, injector = [], Injector(faults)
+
+        async def handler(body, *_):
+            asked.append(body)
+            await asyncio.sleep(1)
+            return body
+
+        _, objects = story(tell, handler, injector=injector)
+        return asked, sorted(objects), injector.injected
+
+    first, second = (play() for _ in range(runs))
+
+    assert first == second
+    assert 50 + first[2]["duplicate"] == len(first[0])
+
+
 def test_nobody_waits_for_what_was_dropped():
     """An endpoint that is deleted, or closed, takes its queue with it."""
 
@@ -332,6 +573,34 @@ def test_nobody_waits_for_what_was_dropped():
 
     with asyncio.Runner(loop_factory=JumpingLoop) as runner:
         assert 1 == pytest.approx(runner.run(tell()))
+
+
+def test_the_same_inference_id_twice_is_two_requests():
+    """There is no client token, and nobody looks for duplicates."""
+    asked = []
+
+    async def tell(endpoint):
+        for _ in range(2):
+            endpoint.accept({"body": b"x", "inference_id": "row-7"})
+        await endpoint.drained()
+
+    _, objects = story(tell, lambda body, *_: asked.append(body) or body)
+
+    assert [b"x", b"x"] == asked
+    assert 2 == len(objects)
+
+
+def test_the_same_filename_twice_is_one_object():
+    """S3's own semantics: the later output replaces the earlier."""
+
+    async def tell(endpoint):
+        for body in (b"a", b"b"):
+            endpoint.accept({"body": body, "filename": "1.out"})
+            await endpoint.drained()
+
+    _, objects = story(tell)
+
+    assert {"s3://bkt/out/1.out": (b"B", "application/json")} == objects
 
 
 def test_hundreds_of_requests_all_come_to_an_end():

@@ -9,8 +9,9 @@ import threading
 
 import pytest
 
-from sm_async_nb.local import Answer, ModelError
-from sm_async_nb.local.handler import answer_of
+from sm_async_nb.errors import RequestError
+from sm_async_nb.local import Answer, LocalEndpoint, ModelError
+from sm_async_nb.local.handler import NoAnswer, answer_of, takes_headers
 
 
 def ask(handler, *, accept=None, in_thread=False):
@@ -97,3 +98,47 @@ def test_a_synchronous_handler_has_a_thread_of_its_own_that_ends_with_it():
 
     assert b"sm-async-local-handler" == answer.body
     assert before == threading.active_count()
+
+
+@pytest.mark.parametrize(
+    ("handler", "expected"),
+    [
+        (lambda body, content_type, accept: b"", False),
+        (lambda *_: b"", False),
+        (lambda body, content_type, accept, model=None: b"", False),
+        (lambda body, content_type, accept, headers: b"", True),
+        (lambda body, content_type, accept, anything: b"", True),
+        (lambda body, content_type, accept, headers=None: b"", True),
+        (lambda body, content_type, accept, **more: b"", False),
+        (max, False),  # does not tell what it takes
+    ],
+)
+def test_a_handler_may_want_the_headers(handler, expected):
+    """A fourth argument, if it must be given or is called headers."""
+    assert expected == takes_headers(handler)
+
+
+@pytest.mark.parametrize(
+    ("handler", "told"),
+    [
+        ("inference.py", r"A handler is a callable \(body, content_type, accept\), got str."),
+        (None, "got NoneType"),
+        (lambda body: body, r"A handler takes \(body, content_type, accept\), or .*<lambda>\(body\) does not."),
+        (lambda a, b, c, d, e: a, r"<lambda>\(a, b, c, d, e\) does not"),
+        (lambda body, content_type, accept, *, model: body, "does not"),
+    ],
+)
+def test_what_is_no_handler_is_refused_at_once(handler, told):
+    """When the endpoint is made, and not with the first request."""
+    with pytest.raises(RequestError, match=told):
+        LocalEndpoint(handler)
+    with pytest.raises(RequestError, match=told):
+        LocalEndpoint({"one": handler})
+
+
+def test_no_answer_is_no_error_answer():
+    """A container that did not answer has told nobody anything."""
+    answer = ask(raising(NoAnswer("hung up")), in_thread=True)
+
+    assert "hung up" == str(answer)
+    assert isinstance(answer, NoAnswer)

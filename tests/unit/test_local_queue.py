@@ -147,6 +147,29 @@ def test_a_hundred_thousand_requests_leave_no_trace():
     assert len(queue._deadlines) < 2000
 
 
+def test_an_invocation_may_overtake_all_that_wait():
+    """The service keeps the order only as well as it can."""
+    queue = queue_of("a", "b", slots=0)
+    queue.enqueue("c", now=NOON, first=True)
+    queue.slots = 3
+
+    assert [Start("c"), Start("a"), Start("b")] == queue.next_actions(NOON)
+
+
+def test_the_oldest_is_the_next_that_waits_or_the_first_that_runs():
+    """For ApproximateAgeOfOldestRequest."""
+    queue = queue_of("a", "b", slots=1)
+    assert "a" == queue.oldest
+
+    queue.next_actions(NOON)
+    assert "b" == queue.oldest
+
+    queue.slots = 2
+    queue.next_actions(NOON)
+    assert "a" == queue.oldest
+    assert InvocationQueue(slots=1).oldest is None
+
+
 def test_repr_tells_the_state():
     """A queue in a debugger says what it holds."""
     queue = queue_of("a", "b", slots=1)

@@ -8,7 +8,7 @@ from dataclasses import replace
 import pytest
 
 from sm_async_nb.core.locations import S3Location
-from sm_async_nb.local.endpoint import Accepted
+from sm_async_nb.local.invocation import Accepted
 from sm_async_nb.local.wire import (
     Refusal,
     accepted_reply,

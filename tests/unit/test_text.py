@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from sm_async_nb.core.ledger import Snapshot, Status, Trouble
-from sm_async_nb.notebook import text
+from sm_async_nb.notebook import outside, text
 from sm_async_nb.notebook.text import line, progress_line
 
 NOON = 1_767_268_800.0
@@ -101,7 +101,7 @@ def test_the_bar_has_the_same_width_at_every_share(ended):
 def test_a_terminal_shows_one_line_that_is_rewritten(terminal, monotonic):
     """A carriage return before each, spaces over what was longer, and an end when it is over."""
     long, short = seen(10, accepted=64, completed=36), seen(20, completed=100, is_over=True)
-    with progress_line() as show:
+    with progress_line(after=0) as show:
         show(long)
         show(short)
 
@@ -112,7 +112,7 @@ def test_a_terminal_shows_one_line_that_is_rewritten(terminal, monotonic):
 def test_a_third_line_clears_no_more_than_the_second_left(terminal, monotonic):
     """What was cleared once is clear."""
     shown = [seen(1, accepted=64, planned=36), seen(2, completed=100), seen(3, completed=100, is_over=True)]
-    with progress_line() as show:
+    with progress_line(after=0) as show:
         for snapshot in shown:
             monotonic.now += 1
             show(snapshot)
@@ -122,7 +122,7 @@ def test_a_third_line_clears_no_more_than_the_second_left(terminal, monotonic):
 
 def test_a_terminal_is_redrawn_ten_times_a_second_at_most(terminal, monotonic):
     """But the last line is always shown."""
-    with progress_line() as show:
+    with progress_line(after=0) as show:
         for completed in range(5):
             show(seen(1, planned=5 - completed, completed=completed))
         monotonic.now += 0.1
@@ -134,7 +134,7 @@ def test_a_terminal_is_redrawn_ten_times_a_second_at_most(terminal, monotonic):
 
 def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(log, monotonic):
     """Output that is kept is not filled with carriage returns."""
-    with progress_line() as show:
+    with progress_line(after=0) as show:
         show(seen(0, planned=9))
         monotonic.now += 9
         show(seen(9, planned=9))
@@ -152,7 +152,7 @@ def test_an_interrupted_wait_leaves_the_cursor_on_a_line_of_its_own(terminal, mo
     """The traceback of a Ctrl-C begins where it should."""
 
     def interrupted():
-        with progress_line() as show:
+        with progress_line(after=0) as show:
             show(seen(1, planned=9))
             raise KeyboardInterrupt
 
@@ -175,7 +175,7 @@ def test_a_notebook_shows_one_output_that_is_replaced(monkeypatch, monotonic):
     monkeypatch.setattr(text, "sys", SimpleNamespace(stderr=stream))
     monkeypatch.setattr(text, "_notebook_display", lambda: display)
     first, skipped, last = seen(0, planned=2), seen(0, planned=1, completed=1), seen(1, completed=2, is_over=True)
-    with progress_line() as show:
+    with progress_line(after=0) as show:
         show(first)
         show(skipped)
         show(last)
@@ -185,6 +185,36 @@ def test_a_notebook_shows_one_output_that_is_replaced(monkeypatch, monotonic):
         ("update", {"text/plain": line(last)}, {"raw": True}),
     ]
     assert (expected, "") == (calls, stream.getvalue())
+
+
+def test_a_job_that_is_quick_shows_no_progress(terminal, monotonic):
+    """Who waited for it gets the job, and needs no bar that is full at once."""
+    with progress_line(after=2) as show:
+        show(seen(0, planned=2))
+        show(seen(1.9, completed=2, is_over=True))
+
+    assert "" == terminal.getvalue()
+
+
+def test_a_job_that_takes_longer_shows_its_progress_from_then_on(terminal, monotonic):
+    """The time counts from the job's start, so that a wait that begins late shows something at once."""
+    late, over = seen(2, planned=1, completed=1), seen(3, completed=2, is_over=True)
+    with progress_line(after=2) as show:
+        show(seen(1, planned=2))
+        show(late)
+        show(over)
+
+    assert f"\r{line(late)}\r{line(over)}\n" == terminal.getvalue().replace(" \n", "\n")
+
+
+@pytest.mark.parametrize(("said", "expected"), [("0.5", 0.5), ("soon", 2.0), ("-1", 2.0), (None, 2.0)])
+def test_after_how_long_progress_is_shown_can_be_said_outside(said, expected, monkeypatch, tmp_path):
+    """In the environment; what is no number of seconds is refused where jobs are made, and not in the middle of one."""
+    monkeypatch.chdir(tmp_path)
+    if said is not None:
+        monkeypatch.setenv("SM_ASYNC_PROGRESS_AFTER", said)
+
+    assert expected == outside.progress_after()
 
 
 @pytest.mark.parametrize(
@@ -212,7 +242,7 @@ def test_showing_progress_does_not_import_ipython():
         "import sys\n"
         "from sm_async_nb.core.ledger import Snapshot\n"
         "from sm_async_nb.notebook.text import progress_line\n"
-        "with progress_line() as show:\n"
+        "with progress_line(after=0) as show:\n"
         "    show(Snapshot(revision=0, at=0.0, started_at=0.0, counts=(0,) * 8, is_over=True))\n"
         "assert not {'IPython', 'ipywidgets', 'tqdm'} & set(sys.modules)\n"
     )

@@ -1,0 +1,247 @@
+"""The course of a job: its connections, its lease and its engine, from the start over pauses to the end."""
+
+from __future__ import annotations
+
+import asyncio
+import atexit
+import contextlib
+import dataclasses
+import threading
+import time
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import Future
+from contextlib import AsyncExitStack, asynccontextmanager
+from typing import TypeVar
+
+from sm_async_nb.aws.metering import Meter, MeteredRuntime, MeteredStorage
+from sm_async_nb.aws.notifications import open_notifications
+from sm_async_nb.aws.runtime import open_runtime
+from sm_async_nb.aws.session import Session, forget_credentials
+from sm_async_nb.aws.storage import open_storage
+from sm_async_nb.core.ledger import Learned, Ledger, Trouble
+from sm_async_nb.errors import EndpointError, JobInUseError, RequestError, SmAsyncError
+from sm_async_nb.job import background
+from sm_async_nb.job.engine import LAST_WORDS, Beginning, Connections, Engine, told_of
+from sm_async_nb.job.following import Newest
+from sm_async_nb.job.lease import Lease
+from sm_async_nb.job.looking import TakeBody
+from sm_async_nb.job.papers import Papers
+
+Result = TypeVar("Result")
+
+# Leaving a job, for good or for another kernel, must not take longer. Seconds.
+_LEAVING = 0.4
+
+
+class Course:
+    """Runs the engine of one job on the background loop, as often as there is something to do.
+
+    What the engine cannot get over by itself, such as credentials that have expired, pauses the job: the lease is
+    given back, and :meth:`resume` goes on where it was, unless somebody else went on with the job meanwhile.
+    """
+
+    def __init__(
+        self,
+        papers: Papers,
+        ledger: Ledger,
+        lock: threading.Lock,
+        *,
+        session: Session,
+        meter: Meter,
+        lease: Lease,
+        newest: Newest,
+        beginning: Beginning,
+        heard: Callable[[Learned], None],
+        take_body: TakeBody,
+    ) -> None:
+        self.paused: SmAsyncError | None = None
+        self._papers = papers
+        self._session = session
+        self._meter = meter
+        self._lease = lease
+        self._newest = newest
+        self.engine = Engine(
+            batch=papers.batch,
+            layout=papers.layout,
+            ledger=ledger,
+            lock=lock,
+            limits=papers.limits,
+            now=time.time,
+            publish=newest.publish,
+            lease=lease,
+            beginning=beginning,
+            heard=heard,
+            take_body=take_body,
+        )
+        self._running: Future[None] | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._resumed: asyncio.Event | None = None
+        self._left: SmAsyncError | None = None
+        self._is_leaving = False
+
+    # For other threads
+
+    def start(self) -> None:
+        """Set the engine going."""
+        self._newest.begin()
+        self._running = background.start(self._run())
+        self._running.add_done_callback(lambda _: self._newest.end())
+
+    @property
+    def is_running(self) -> bool:
+        """Whether the engine is at work, or paused."""
+        return self._running is not None and not self._running.done()
+
+    def what_stopped_it(self) -> BaseException | None:
+        """Why the engine ended before the job did, or why it is paused."""
+        if self._running is None or not self._running.done():
+            return self.paused
+        return self._left if self._is_leaving or self._running.cancelled() else self._running.exception()
+
+    def tell(self, act: Callable[[Engine], Result]) -> Result:
+        """Have ``act`` done on the loop, to an engine that is at work."""
+
+        async def acted() -> Result:
+            return act(self.engine)
+
+        result = background.run(acted())
+        if not self.is_running:
+            self.start()
+        return result
+
+    def wait_until_recorded(self) -> None:
+        """Return when the journal has all that was told, or the engine has ended otherwise."""
+        while self.is_running and self.engine.has_news and self.paused is None:
+            time.sleep(background.TICK)
+        self._raise_if_it_could_not()
+
+    def _raise_if_it_could_not(self) -> None:
+        error = self.what_stopped_it()
+        if error is not None:
+            raise error
+
+    def resume(self, session: Session | None) -> None:
+        """Go on after a pause, with these credentials, or with those that the session's chain gives now."""
+        if session is not None:
+            self._session = session
+        else:
+            forget_credentials(self._session)
+        if not self.is_running:
+            self.start()
+            return
+
+        self._newest.begin()
+
+        async def resumed() -> None:
+            self.paused = None
+            if self._resumed is not None:
+                self._resumed.set()
+
+        background.run(resumed())
+
+    def leave(self, why: SmAsyncError | None = None) -> None:
+        """Stop following the job here, within a second, so that another can; nothing that is known is lost."""
+        self._left = why
+        self._is_leaving = True
+        if self._running is not None and not self._running.done():
+            # The task and not the future is cancelled, since its last words are waited for.
+            background.call_soon(self._cancel)
+            with contextlib.suppress(BaseException):
+                background.wait(self._running, _LEAVING + LAST_WORDS)
+
+    def _cancel(self) -> None:
+        if self._task is not None:
+            self._task.cancel()
+
+    # On the loop
+
+    async def _run(self) -> None:
+        self._task = asyncio.current_task()
+        _courses.add(self)
+        try:
+            while not self._is_leaving:
+                try:
+                    await self._run_once()
+                except JobInUseError:
+                    raise
+                except (RequestError, EndpointError) as error:
+                    await self._wait_to_be_resumed(error)
+                else:
+                    if not self.engine.has_news:  # somebody may have asked for more while it was ending
+                        return
+        finally:
+            _courses.discard(self)
+            if self._lease.may_send():
+                await self._release_at_last()
+
+    async def _run_once(self) -> None:
+        async with self._connected() as connections:
+            self._lease.connect(connections.storage)
+            await self._lease.acquire(told_of(self._newest.snapshot))
+            try:
+                await self.engine.run(connections)
+            except JobInUseError:
+                raise
+            except (RequestError, EndpointError) as error:
+                self._show_pause(error)  # before the lease is given back, which tells of it
+                raise
+            finally:
+                await self._release()
+
+    async def _release(self) -> None:
+        with contextlib.suppress(SmAsyncError, TimeoutError):
+            async with asyncio.timeout(_LEAVING):
+                await self._lease.release(told_of(self._newest.snapshot))
+
+    async def _release_at_last(self) -> None:
+        """Give the lease back although there is no connection, or not any more."""
+        with contextlib.suppress(SmAsyncError, TimeoutError):
+            async with (
+                asyncio.timeout(_LEAVING),
+                open_storage(self._session, terms=self._papers.storage_terms) as storage,
+            ):
+                self._lease.connect(storage)
+                await self._lease.release(told_of(self._newest.snapshot))
+
+    async def _wait_to_be_resumed(self, error: SmAsyncError) -> None:
+        self._resumed = asyncio.Event()
+        if self.paused is None:
+            self._show_pause(error)
+        await self._resumed.wait()
+
+    def _show_pause(self, error: SmAsyncError) -> None:
+        self.paused = error
+        now = time.time()
+        trouble = Trouble(message=str(error), since=now, calls=1)
+        self._newest.publish(dataclasses.replace(self._newest.snapshot, at=now, trouble=None, paused=trouble))
+
+    @asynccontextmanager
+    async def _connected(self) -> AsyncIterator[Connections]:
+        session, papers = self._session, self._papers
+        concurrency = papers.limits.concurrency
+        async with AsyncExitStack() as stack:
+            storage = await stack.enter_async_context(
+                open_storage(session, concurrency=concurrency, terms=papers.storage_terms)
+            )
+            runtime = await stack.enter_async_context(open_runtime(session, concurrency=concurrency))
+            notifications = None
+            if papers.queue_url is not None:
+                notifications = await stack.enter_async_context(open_notifications(session, papers.queue_url))
+            yield Connections(
+                storage=MeteredStorage(storage, self._meter),
+                runtime=MeteredRuntime(runtime, self._meter),
+                notifications=notifications,
+            )
+
+
+# Those at work, to be left when the interpreter ends.
+_courses: set[Course] = set()
+
+
+def leave_all() -> None:
+    """Leave every job that is followed here, so that it can be attached to at once."""
+    for course in tuple(_courses):
+        course.leave()
+
+
+atexit.register(leave_all)

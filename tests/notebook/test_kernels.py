@@ -1,0 +1,180 @@
+"""Manners in a real kernel: a cell returns at once, an interrupt ends a wait and no more, and nothing is lost.
+
+``.ci/kernels`` runs these with every ipykernel that behaves in a way of its own: 6.31, 7.1, 7.3 and 7.4.
+"""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+from kernel_scene import kernel
+
+# Whether a kernel's sockets are encrypted, and how it is waited for, is Jupyter's affair.
+pytestmark = pytest.mark.filterwarnings("ignore")
+
+SETUP = """
+import pandas as pd
+import sm_async_nb
+%load_ext sm_async_nb
+df = pd.DataFrame({"x": range(12)}, index=[f"r{n}" for n in range(12)])
+"""
+SUBMIT = "%%sm_async slow --data df --out job"
+
+
+@pytest.fixture(scope="module")
+def running(local, clean_environment, tmp_path_factory):
+    with kernel(tmp_path_factory.mktemp("kernel"), {**clean_environment, **local.environment}) as one:
+        assert "ok" == one.run(SETUP).status
+        yield one
+
+
+def is_over(data):
+    return "over: " in data["text/plain"]
+
+
+def test_a_cell_returns_at_once_and_the_next_computes_while_the_job_runs(running, gate):
+    """That is what asynchronous means to somebody who works in a notebook."""
+    submitted = running.run(SUBMIT)
+    computed = running.run("sum(range(10)), job.snapshot.is_over")
+    gate.open()
+    became = running.updates(is_over)
+
+    assert ("ok", "ok") == (submitted.status, computed.status)
+    assert "(45, False)" == computed.text
+    assert computed.seconds < 2
+    shown = submitted.outputs[-1]
+    assert "running" in shown["data"]["text/plain"]
+    assert {"text/plain", "text/html"} == set(shown["data"])
+    final = became[shown["transient"]["display_id"]]
+    assert final["text/plain"].endswith("over: 12 completed>")
+    assert "<td>completed</td>" in final["text/html"]
+
+
+def test_an_interrupt_of_a_wait_leaves_the_job_running(running, gate):
+    """It is over within half a second, says how to come back, and the next cell is as any other."""
+    running.run(SUBMIT)
+    waiting = running.start("job.wait()")
+    running.is_running(waiting)
+    time.sleep(0.3)
+    running.interrupt()
+    interrupted = running.end_of(waiting)
+    following = running.run("job.snapshot.is_over")
+    gate.open()
+    over = running.run("job.wait()")
+
+    assert interrupted.seconds < 0.5
+    assert ("error", "KeyboardInterrupt") == (interrupted.status, interrupted.error["ename"])
+    assert "Traceback" not in interrupted.traceback
+    assert "runs on (12 of 12 requests to go)" in interrupted.traceback
+    assert "waits again" in interrupted.traceback
+    assert ("ok", "False") == (following.status, following.text)
+    assert over.text.endswith("over: 12 completed>")
+
+
+def test_an_interrupt_of_an_await_leaves_the_job_running_and_the_next_cell_alone(running, gate):
+    """A bare await of one long future would see the interrupt with the next message only, and take that cell along."""
+    running.run(SUBMIT)
+    waiting = running.start("await job")
+    running.is_running(waiting)
+    time.sleep(0.3)
+    running.interrupt()
+    interrupted = running.end_of(waiting)
+    following = running.run("job.snapshot.is_over")
+    gate.open()
+    over = running.run("await job")
+
+    assert interrupted.seconds < 0.5
+    assert "error" == interrupted.status
+    assert "runs on (12 of 12 requests to go)" in interrupted.traceback
+    assert ("ok", "False") == (following.status, following.text)
+    assert over.text.endswith("over: 12 completed>")
+
+
+def test_an_interrupt_of_a_cell_that_waits_leaves_the_job_bound(running, gate):
+    """--wait is a wait as any other, and the job had its name before it began."""
+    waiting = running.start(f"{SUBMIT} --wait")
+    running.is_running(waiting)
+    time.sleep(1.5)
+    running.interrupt()
+    interrupted = running.end_of(waiting)
+    following = running.run("job.snapshot.is_over")
+    gate.open()
+    over = running.run("%sm_async wait")
+
+    assert interrupted.seconds < 0.5
+    assert "job.wait() waits again, job.cancel() stops sending" in interrupted.traceback
+    assert "Traceback" not in interrupted.traceback
+    assert ("ok", "False") == (following.status, following.text)
+    assert over.text.endswith("over: 12 completed>")
+
+
+def test_a_cell_waits_where_a_program_runs_the_notebook(running):
+    """nbclient and papermill say with each cell that nobody can be asked anything."""
+    ran = running.run("%%sm_async echo --data df", allow_stdin=False)
+
+    assert "ok" == ran.status
+    assert ran.text.endswith("over: 12 completed>")
+
+
+def test_a_misuse_is_one_line_and_no_traceback(running):
+    """The cell fails all the same, so that Run All stops there."""
+    ran = running.run("%%sm_async echo --dta df")
+
+    assert ("error", "UsageError") == (ran.status, ran.error.get("ename", "UsageError"))
+    assert "UsageError: --dta is no option. Did you mean --data? %%sm_async --help lists them.\n" == ran.stderr
+    assert "" == ran.traceback
+
+
+def test_a_job_may_be_shown_many_times(running, gate):
+    """Every output of it comes to its end."""
+    first = running.run(SUBMIT)
+    again = running.run("job")
+    status = running.run("%sm_async status")
+    gate.open()
+    ids = {ran.outputs[-1]["transient"]["display_id"] for ran in (first, again, status)}
+    became = {}
+    while not ids <= {name for name, data in became.items() if is_over(data)}:
+        became |= running.updates(is_over)
+
+    assert 3 == len(ids)
+    assert {"12 completed>"} == {became[name]["text/plain"].rpartition("over: ")[2] for name in ids}
+
+
+def test_a_display_that_fails_never_stops_a_job(running, gate):
+    """What cannot be shown is left as it was, without a word in anybody's cell."""
+    breaks = "from sm_async_nb.notebook import display\nkept, display.bundle = display.bundle, lambda job: 1 / 0\njob"
+    running.run(SUBMIT)
+    broken = running.run(breaks)
+    gate.open()
+    over = running.run("job.wait()\njob.snapshot.is_over")
+    mended = running.run("display.bundle = kept")
+
+    assert ("ok", "ok", "True") == (broken.status, over.status, over.text)
+    assert ("", "") == (over.stderr, mended.stderr)
+
+
+def test_threads_print_nothing_and_none_is_left(running, gate):
+    """When all jobs are over the kernel is as it was."""
+    gate.open()
+    running.run(SUBMIT)
+    running.updates(is_over)
+    time.sleep(1)
+    left = running.run("import threading\n[t.name for t in threading.enumerate() if t.name.startswith('sm-async')]")
+
+    assert ("", "", "[]") == (left.stdout, left.stderr, left.text)
+
+
+def test_a_shutdown_in_the_middle_of_a_job_takes_no_second_and_makes_no_noise(local, clean_environment, tmp_path, gate):
+    """The job is left as it is, in S3."""
+    with (tmp_path / "stderr").open("w+") as stderr:
+        with kernel(tmp_path, {**clean_environment, **local.environment}, stderr=stderr) as one:
+            one.run(SETUP)
+            before = stderr.tell()
+            one.run(SUBMIT)
+            seconds = one.shut_down()
+        stderr.seek(before)
+        noise = stderr.read()
+
+    assert seconds < 1
+    assert "" == noise
