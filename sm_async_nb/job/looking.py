@@ -150,24 +150,30 @@ class Looker:
     async def listen(self) -> None:
         """Take in notifications for as long as the job lives."""
         assert self._notifications is not None
-        async with asyncio.TaskGroup() as group:
-            while True:
-                try:
-                    received = await self._notifications.receive()
-                except ServiceTroubleError as trouble:
-                    self._listens.meet(trouble, self._desk.now())
-                    self._desk.show()
-                    await self._desk.pause_until(self._listens.hold_until)
-                    continue
-                self._listens.get_on()
-                ours = [one for one in received if self._is_ours(one)]
-                for notification in ours:
-                    self._hear(notification)
-                if ours:
-                    self._desk.wake.set()
-                    group.create_task(self._delete(ours, self._notifications))
-                elif received:
-                    await asyncio.sleep(_OTHERS_TURN)
+        try:
+            async with asyncio.TaskGroup() as group:
+                while True:
+                    await self._listen_once(self._notifications, group)
+        except ExceptionGroup as errors:
+            raise errors.exceptions[0] from None  # callers know errors by their class
+
+    async def _listen_once(self, notifications: Notifications, group: asyncio.TaskGroup) -> None:
+        try:
+            received = await notifications.receive()
+        except ServiceTroubleError as trouble:
+            self._listens.meet(trouble, self._desk.now())
+            self._desk.show()
+            await self._desk.pause_until(self._listens.hold_until)
+            return
+        self._listens.get_on()
+        ours = [one for one in received if self._is_ours(one)]
+        for notification in ours:
+            self._hear(notification)
+        if ours:
+            self._desk.wake.set()
+            group.create_task(self._delete(ours, notifications))
+        elif received:
+            await asyncio.sleep(_OTHERS_TURN)
 
     async def _delete(self, believed: list[Notification], notifications: Notifications) -> None:
         """Take what is in the journal out of the queue. What cannot be taken out comes again, and does no harm."""
@@ -207,8 +213,11 @@ class Looker:
         verdict = verdict_of(notification.failure_reason)
         http_status = verdict.http_status or verdict_of(words).http_status
         status = {"http_status": str(http_status)} if http_status else {}
-        message = (words or notification.failure_reason)[:MESSAGE_CHARACTERS]
-        self._desk.learn(Fact.FAILURE_FOUND, request, notification.at, message=message, **status)
+        # The service's reason is no more than a number; the model's own words are better, if there are any.
+        is_written = bool(self._desk.ledger.texts["failure_location"][request])
+        message = words or ("" if is_written else notification.failure_reason)
+        told = {"message": message[:MESSAGE_CHARACTERS]} if message else {}
+        self._desk.learn(Fact.FAILURE_FOUND, request, notification.at, **told, **status)
 
     @property
     def is_connected(self) -> bool:

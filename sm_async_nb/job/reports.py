@@ -21,6 +21,7 @@ from sm_async_nb.errors import InferenceFailedError, InvocationExpiredError, Req
 from sm_async_nb.job import background
 from sm_async_nb.job.answers import Answers
 from sm_async_nb.job.export import Target, parts
+from sm_async_nb.job.looking import MESSAGE_CHARACTERS
 from sm_async_nb.job.papers import Papers
 from sm_async_nb.job.shape import Shape
 from sm_async_nb.job.table import columns_of, errors_of, texts
@@ -121,12 +122,15 @@ class Reports:
         """
         with self._lock:
             statuses, http = self._ledger.status[requests], self._ledger.http_status[requests]
+            ledger_says = dict(self._ledger.messages)
         classes = np.full(len(requests), None, dtype=object)
         told, messages = self._answers.failure_status, self._answers.messages
+        said = {**ledger_says, **messages}
         is_told = np.isin(requests, np.fromiter(messages, dtype=np.int64, count=len(messages)))
         for place in np.flatnonzero((statuses > Status.COMPLETED) | is_told).tolist():
             request, status = int(requests[place]), Status(statuses[place])
-            if status == Status.FAILED and request not in told and http[place] < _BAD_REQUEST and not is_told[place]:
+            is_read = request in told or http[place] >= _BAD_REQUEST or request in said
+            if status == Status.FAILED and not is_read:
                 continue  # its words were not read yet
             http_status = told.get(request) or int(http[place]) or None
             is_unreadable = status == Status.COMPLETED and request in messages
@@ -146,7 +150,9 @@ class Reports:
         """Get the words of all failures that are not there yet."""
         with self._lock:
             failed = self._ledger.where(Status.FAILED).tolist()
-        missing = [request for request in failed if request not in self._answers.messages]
+            told = {request for request, words in self._ledger.messages.items() if len(words) < MESSAGE_CHARACTERS}
+        told |= self._answers.messages.keys()
+        missing = [request for request in failed if request not in told]
         locations = self._locations("failure_location", np.array(missing, dtype=np.int64))
         wanted = [(request, place) for request, place in zip(missing, locations, strict=True) if place]
         if wanted:

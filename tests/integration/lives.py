@@ -80,6 +80,10 @@ class MortalStorage:
         for page in pages:
             yield page
 
+    async def head(self, location):
+        with self._death.around_a_call():
+            return await self._storage.head(location)
+
 
 class MortalRuntime:
     """The same of the endpoint."""

@@ -5,8 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from integration.lives import LAYOUT, Client, Death, Killed, World, answers, wait_for_the_lease
-from integration.scene import assert_same
+from integration.scene import NEW_SDK, OLD_SDK, assert_same
 
 from sm_async_nb.core.ledger import Ledger, Status
 from sm_async_nb.errors import JobNotFoundError
@@ -31,21 +33,26 @@ def frame(rows=ROWS):
     return pd.DataFrame({"x": range(rows)}, index=[f"row {row}" for row in range(rows)])
 
 
-def calls_of_a_whole_life(**settings):
-    world = World(model)
+def calls_of_a_whole_life(sdk):
+    world = World(model, sdk=sdk)
     client = world.client()
-    world.run(client.live(world.batch(frame()), **settings))
+    world.run(client.live(world.batch(frame()), concurrency=3))
     return client.death.calls
 
 
-CALLS = calls_of_a_whole_life(concurrency=3)
+# With an SDK that knows no output path, answers are looked for one by one.
+DEATHS = [
+    pytest.param(sdk, call, after, id=f"{name}-{'after' if after else 'before'}-{call}")
+    for name, sdk in {"new": NEW_SDK, "old": OLD_SDK}.items()
+    for call in range(1, calls_of_a_whole_life(sdk) + 1)
+    for after in (False, True)
+]
 
 
-@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
-@pytest.mark.parametrize("call", range(1, CALLS + 1))
-def test_a_client_is_killed_at_any_call(call, after):
+@pytest.mark.parametrize(("sdk", "call", "after"), DEATHS)
+def test_a_client_is_killed_at_any_call(sdk, call, after):
     """Every row ends as it should, the journal says what is, and only what was in flight is sent twice."""
-    world = World(model)
+    world = World(model, sdk=sdk)
     first, second = world.client(Death(call, after=after)), world.client()
     in_flight = []
 
@@ -63,6 +70,38 @@ def test_a_client_is_killed_at_any_call(call, after):
     assert [{"y": 2 * x} if x != 4 else None for x in range(ROWS)] == answers(world, second.opened)
     assert_same(ledger, folded(world))
     assert len(world.sent) - ROWS <= in_flight[0] <= 3
+
+
+@given(
+    concurrency=st.integers(1, 8),
+    rows=st.integers(1, 30),
+    deaths=st.lists(st.tuples(st.integers(1, 60), st.booleans()), min_size=1, max_size=4),
+    retries=st.integers(0, 1),
+)
+@settings(max_examples=60, deadline=None, derandomize=True)
+def test_no_row_is_lost_whatever_happens(concurrency, rows, deaths, retries):
+    """Random jobs, killed at random calls, one client after the other."""
+    world = World(model)
+    lives = [world.client(Death(call, after=after)) for call, after in deaths] + [world.client()]
+    in_flight = []
+
+    async def play():
+        for life in lives:
+            try:
+                await begin_or_attach(world, life, rows, concurrency=concurrency, retries=retries)
+                await life.follow()
+            except Killed:
+                in_flight.append(await unrecorded(world, rows))
+                await wait_for_the_lease()
+            else:
+                return life
+        raise AssertionError("the last life is never killed")
+
+    last = world.run(play())
+
+    assert [{"y": 2 * x} if x != 4 else None for x in range(rows)] == answers(world, last.opened)
+    assert_same(last.opened.ledger, folded(world, rows))
+    assert len(world.sent) - len(set(world.sent)) <= sum(in_flight)
 
 
 def test_a_job_survives_any_number_of_deaths():
@@ -107,23 +146,23 @@ def test_a_job_that_is_over_is_opened_as_it_ended():
     pd.testing.assert_frame_equal(frame(), second.opened.papers.batch.frame)
 
 
-async def begin_or_attach(world: World, client: Client, **settings):
+async def begin_or_attach(world: World, client: Client, rows=ROWS, **settings):
     """What a user does: attach, and where there is no job yet, submit again."""
     try:
         await client.attach()
     except JobNotFoundError:
-        await client.begin(world.batch(frame()), **settings)
+        await client.begin(world.batch(frame(rows)), **settings)
 
 
-async def unrecorded(world: World) -> int:
+async def unrecorded(world: World, rows=ROWS) -> int:
     """How many requests reached the endpoint of which the journal does not know."""
-    ledger = (await reopen(world.storage, LAYOUT, ROWS)).ledger
-    return len(set(world.sent)) - int((~np.isnan(ledger.accepted_at)).sum())
+    ledger = (await reopen(world.storage, LAYOUT, rows)).ledger
+    return len(set(world.sent)) - int((ledger.attempt + ~np.isnan(ledger.accepted_at)).sum())
 
 
-def folded(world: World) -> Ledger:
+def folded(world: World, rows=ROWS) -> Ledger:
     async def fold():
-        return (await reopen(world.storage, LAYOUT, ROWS, allowance=21_600 + 900 + GRACE)).ledger
+        return (await reopen(world.storage, LAYOUT, rows, allowance=21_600 + 900 + GRACE)).ledger
 
     return world.clock.run(fold())
 
