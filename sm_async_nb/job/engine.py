@@ -47,6 +47,7 @@ from sm_async_nb.job.sending import Sender
 
 # A lease that is over is asked for again this often. Seconds.
 _SHORTEST_BEAT = 1.0
+_FIRST_BEAT = 2.0
 
 # On the way out, what was learned last gets this long to reach the journal. Seconds.
 LAST_WORDS = 0.6
@@ -288,8 +289,10 @@ class Engine:
     # The lease
 
     async def _keep_the_lease(self, lease: Lease) -> None:
+        pause = _FIRST_BEAT  # soon, so that whoever lists jobs sees how this one stands
         while True:
-            await asyncio.sleep(min(max(lease.send_until - self._desk.now(), _SHORTEST_BEAT), HEARTBEAT))
+            await asyncio.sleep(min(max(lease.send_until - self._desk.now(), _SHORTEST_BEAT), pause))
+            pause = HEARTBEAT
             try:
                 await lease.renew(self._told())
             except ServiceTroubleError as trouble:

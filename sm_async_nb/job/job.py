@@ -5,9 +5,10 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from concurrent.futures import Future
-from contextlib import AbstractContextManager, asynccontextmanager
+from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, overload
@@ -30,6 +31,7 @@ from sm_async_nb.job.cleanup import Cleanup, Doomed, doomed
 from sm_async_nb.job.course import Course
 from sm_async_nb.job.document import Document, Settings
 from sm_async_nb.job.following import Both, Newest
+from sm_async_nb.job.interrupts import explain
 from sm_async_nb.job.lease import Lease
 from sm_async_nb.job.opening import Opened
 from sm_async_nb.job.papers import Papers
@@ -216,7 +218,7 @@ class Job:
     def wait(self, timeout: float | None = None) -> Job:
         """Wait until every request has come to an end, and show how it goes.
 
-        An interrupt (Ctrl-C) ends the waiting, never the job.
+        An interrupt (Ctrl-C) ends the waiting, never the job, and says how to come back.
 
         Parameters
         ----------
@@ -238,7 +240,7 @@ class Job:
             If it stopped itself, as ``max_failures`` asks.
         """
         give_up = None if timeout is None else time.monotonic() + timeout
-        with self._progress() as show:
+        with self._explained_interrupts(), self._progress() as show:
             for snapshot in self._newest.follow(give_up, every=1.0):
                 show(snapshot)
                 if snapshot.paused is not None:
@@ -399,7 +401,8 @@ class Job:
         """The decoded outputs, one row for each submitted row, on the submitted index and in its order.
 
         A dict's keys become columns, any other answer the column ``output``. A row without an answer, yet or for
-        good, has missing values; see :meth:`failures`. Outputs are fetched once, and only when they are asked for.
+        good, has missing values; see :meth:`failures`. While some are on their way a warning says how many. Outputs
+        are fetched once, and only when they are asked for.
 
         Parameters
         ----------
@@ -429,6 +432,7 @@ class Job:
         """
         shape = Shape(output=output, dtype=dtype, explode=explode, errors=errors)
         if into is None:
+            _warn_of_what_is_on_its_way(self.snapshot)
             return self._reports.results(shape, join=join)
         if join or shape.errors == "raise":
             raise RequestError("into= writes the outputs of all rows; join=True and errors='raise' are not for it.")
@@ -507,11 +511,20 @@ class Job:
         return watched.exception() if watched is not None and watched.done() and not watched.cancelled() else None
 
     async def _wait_async(self) -> Job:
-        async for snapshot in self._newest.follow_async():
-            if snapshot.paused is not None:
-                break
+        with self._explained_interrupts():
+            async for snapshot in self._newest.follow_async():
+                if snapshot.paused is not None:
+                    break
         self._raise_what_stopped_it()
         return self
+
+    @contextmanager
+    def _explained_interrupts(self) -> Iterator[None]:
+        try:
+            yield
+        except (KeyboardInterrupt, asyncio.CancelledError) as interrupt:
+            explain(interrupt, self.snapshot, job_id=self.id, uri=self.uri)
+            raise
 
     def _completed(self) -> Iterator[pd.DataFrame]:
         given = self._none_given()
@@ -539,6 +552,15 @@ class Job:
     def _given(self, fresh: IntArray, given: BoolArray) -> pd.DataFrame:
         given[fresh] = True
         return self._reports.frame_of(fresh)
+
+
+def _warn_of_what_is_on_its_way(seen: Snapshot) -> None:
+    if not seen.is_over:
+        warnings.warn(
+            f"{seen.requests - seen.ended:,} of {seen.requests:,} requests are still on their way; their rows have no"
+            " answers yet. job.wait() waits for them.",
+            stacklevel=3,
+        )
 
 
 def _state(seen: Snapshot) -> str:

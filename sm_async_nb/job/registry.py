@@ -6,11 +6,12 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
+from dataclasses import fields
 from typing import Any
 
 import pandas as pd
 
-from sm_async_nb.aws.endpoint import Endpoint, list_endpoints, look_at_endpoint
+from sm_async_nb.aws.endpoint import Endpoint, ListedEndpoint, list_endpoints, look_at_endpoint
 from sm_async_nb.aws.metering import Meter, MeteredStorage
 from sm_async_nb.aws.session import Session, checked_session, known_fields
 from sm_async_nb.aws.storage import StorageTerms, open_storage
@@ -84,7 +85,12 @@ def endpoint(endpoint_name: str, *, session: Session | None = None) -> Endpoint:
 
 def endpoints(*, session: Session | None = None) -> pd.DataFrame:
     """The endpoints of the account; see :func:`sm_async_nb.endpoints`."""
-    return pd.DataFrame(list_endpoints(checked_session(session)))
+    found = list_endpoints(checked_session(session))
+    frame = pd.DataFrame(found, columns=[field.name for field in fields(ListedEndpoint)])
+    times = {
+        name: pd.to_datetime(frame[name], unit="s", utc=True).dt.round("s") for name in ("created_at", "changed_at")
+    }
+    return frame.assign(**times).set_index("endpoint_name")
 
 
 # Attaching

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from sm_async_nb.notebook.outside import otherwise
+
 if TYPE_CHECKING:
     from sm_async_nb.aws.endpoint import Endpoint
     from sm_async_nb.aws.session import Session
@@ -56,7 +58,11 @@ def attach(
     from sm_async_nb.notebook.text import progress_line
 
     return registry.attach(
-        uri_or_id, session=session, input_prefix=input_prefix, read_only=read_only, progress=progress_line
+        uri_or_id,
+        session=session,
+        input_prefix=input_prefix if uri_or_id.startswith("s3://") else otherwise("input_prefix", input_prefix),
+        read_only=read_only,
+        progress=progress_line,
     )
 
 
@@ -88,7 +94,7 @@ def jobs(*, session: Session | None = None, input_prefix: str | None = None) -> 
     """
     from sm_async_nb.job import registry
 
-    return registry.jobs(session=session, input_prefix=input_prefix)
+    return registry.jobs(session=session, input_prefix=otherwise("input_prefix", input_prefix))
 
 
 def endpoint(endpoint_name: str, *, session: Session | None = None) -> Endpoint:
@@ -116,7 +122,17 @@ def endpoint(endpoint_name: str, *, session: Session | None = None) -> Endpoint:
 
 
 def endpoints(*, session: Session | None = None) -> pd.DataFrame:
-    """The endpoints of the account and region, with their status; which are asynchronous only a closer look tells.
+    """The endpoints of the account and region, by name, with their status; which are asynchronous a closer look tells.
+
+    Parameters
+    ----------
+    session
+        The boto3 session to look with; a new default one otherwise.
+
+    Returns
+    -------
+    pandas.DataFrame
+        ``endpoint_status``, ``created_at`` and ``changed_at`` (UTC), by ``endpoint_name``.
 
     Examples
     --------
