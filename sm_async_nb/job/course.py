@@ -161,20 +161,22 @@ class Course:
         try:
             while not self._is_leaving:
                 try:
-                    await self._run_once()
+                    resumed = await self._run_once()
                 except JobInUseError:
                     raise
                 except (RequestError, EndpointError) as error:
-                    await self._wait_to_be_resumed(error)
-                else:
-                    if not self.engine.has_news:  # somebody may have asked for more while it was ending
-                        return
+                    resumed = self._pause(error)
+                if resumed is not None:
+                    await resumed.wait()
+                elif not self.engine.has_news:  # somebody may have asked for more while it was ending
+                    return
         finally:
             _courses.discard(self)
             if self._lease.may_send():
                 await self._release_at_last()
 
-    async def _run_once(self) -> None:
+    async def _run_once(self) -> asyncio.Event | None:
+        """Run the engine to its end; or until it pauses, then what says when it is resumed."""
         async with self._connected() as connections:
             self._lease.connect(connections.storage)
             await self._lease.acquire(told_of(self._newest.snapshot))
@@ -183,10 +185,10 @@ class Course:
             except JobInUseError:
                 raise
             except (RequestError, EndpointError) as error:
-                self._show_pause(error)  # before the lease is given back, which tells of it
-                raise
+                return self._pause(error)  # before the lease is given back, which tells of it
             finally:
                 await self._release()
+        return None
 
     async def _release(self) -> None:
         with contextlib.suppress(SmAsyncError, TimeoutError):
@@ -203,17 +205,14 @@ class Course:
                 self._lease.connect(storage)
                 await self._lease.release(told_of(self._newest.snapshot))
 
-    async def _wait_to_be_resumed(self, error: SmAsyncError) -> None:
-        self._resumed = asyncio.Event()
-        if self.paused is None:
-            self._show_pause(error)
-        await self._resumed.wait()
-
-    def _show_pause(self, error: SmAsyncError) -> None:
+    def _pause(self, error: SmAsyncError) -> asyncio.Event:
+        """Say that somebody has to do something; the event is set when they have, however soon that is."""
         self.paused = error
+        self._resumed = resumed = asyncio.Event()
         now = time.time()
         trouble = Trouble(message=str(error), since=now, calls=1)
         self._newest.publish(dataclasses.replace(self._newest.snapshot, at=now, trouble=None, paused=trouble))
+        return resumed
 
     @asynccontextmanager
     async def _connected(self) -> AsyncIterator[Connections]:

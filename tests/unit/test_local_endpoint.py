@@ -181,6 +181,13 @@ def test_a_model_error_is_not_tried_again():
     assert [1] == asked
 
 
+def test_an_answer_that_is_neither_success_nor_error_is_the_servers_error():
+    """A redirect, for instance: it is not followed."""
+    endpoint, _ = story(one_request(body=b"x"), lambda *_: Answer(b"", status=302))
+
+    assert {"InvocationsProcessed": 1, "Invocation5XXErrors": 1, "InvocationFailures": 1} == endpoint.metrics
+
+
 def test_without_a_failure_path_a_failure_leaves_no_object():
     """Only the metrics know."""
 

@@ -190,13 +190,17 @@ class QueueStory(RuleBasedStateMachine):
         self.timeouts = {}
         self.running = {}
         self.ends = Counter()
+        self.waiting = []
 
-    @rule(ttl=st.integers(60, 120), timeout=st.integers(1, 90))
-    def enqueue(self, ttl, timeout):
+    @rule(ttl=st.integers(60, 120), timeout=st.integers(1, 90), first=st.booleans())
+    def enqueue(self, ttl, timeout, first):
         invocation = len(self.deadlines)
         self.deadlines[invocation] = self.now + ttl
         self.timeouts[invocation] = timeout
-        self.queue.enqueue(invocation, now=self.now, request_ttl_seconds=ttl, invocation_timeout_seconds=timeout)
+        self.waiting.insert(0 if first else len(self.waiting), invocation)
+        self.queue.enqueue(
+            invocation, now=self.now, request_ttl_seconds=ttl, invocation_timeout_seconds=timeout, first=first
+        )
 
     @rule(seconds=st.sampled_from([0, 0.5, 1, 30, 59, 60, 200]))
     def time_passes(self, seconds):
@@ -244,9 +248,11 @@ class QueueStory(RuleBasedStateMachine):
         invocation = action.invocation
         if isinstance(action, Start):
             assert self.now < self.deadlines[invocation]
-            assert all(other not in self.running or other < invocation for other in self.deadlines)
+            assert invocation == self.waiting.pop(0)
             self.running[invocation] = self.now + self.timeouts[invocation]
             return
+        if isinstance(action, Expire):
+            self.waiting.remove(invocation)
         deadline = self.running.pop(invocation) if isinstance(action, TimeOut) else self.deadlines[invocation]
         self.ends[invocation] += 1
         assert self.now >= deadline

@@ -73,18 +73,34 @@ def test_a_job_has_one_directory_with_everything_in_it():
     expected = [
         "s3://bkt/scoring/churn-1",
         "s3://bkt/scoring/churn-1/manifest.json",
+        "s3://bkt/scoring/churn-1/manifest.json",
+        "s3://bkt/scoring/churn-1/revisions/00002.json",
         "s3://bkt/scoring/churn-1/shards/00000/frame.parquet",
+        "s3://bkt/scoring/churn-1/shards/00000/frame-00002.parquet",
+        "s3://bkt/scoring/churn-1/shards/00000/slots.parquet",
+        "s3://bkt/scoring/churn-1/shards/00000/slots-00002.parquet",
         "s3://bkt/scoring/churn-1/shards/00000/inputs/00000042.json",
         "s3://bkt/scoring/churn-1/shards/00000/journal/00000007.parquet",
         "s3://bkt/scoring/churn-1/shards/00000/journal/",
+        "s3://bkt/scoring/churn-1/shards/00000/checkpoints/00000512.parquet",
+        "s3://bkt/scoring/churn-1/shards/00000/lease/00000003.json",
+        "s3://bkt/scoring/churn-1/shards/00000/lease/clock",
     ]
     given_addresses = [
         LAYOUT.home,
         LAYOUT.manifest,
-        LAYOUT.frame,
+        LAYOUT.revision(0),
+        LAYOUT.revision(2),
+        LAYOUT.frame(),
+        LAYOUT.frame(2),
+        LAYOUT.slots(),
+        LAYOUT.slots(2),
         LAYOUT.input_location(42, ".json"),
         LAYOUT.journal_segment(7),
         LAYOUT.journal_prefix,
+        LAYOUT.checkpoint(512),
+        LAYOUT.lease(3),
+        LAYOUT.lease_clock,
     ]
 
     assert expected == [str(address) for address in given_addresses]
