@@ -76,7 +76,6 @@ class Course:
         self._running: Future[None] | None = None
         self._task: asyncio.Task[None] | None = None
         self._resumed: asyncio.Event | None = None
-        self._left: SmAsyncError | None = None
         self._is_leaving = False
 
     # For other threads
@@ -96,7 +95,7 @@ class Course:
         """Why the engine ended before the job did, or why it is paused."""
         if self._running is None or not self._running.done():
             return self.paused
-        return self._left if self._is_leaving or self._running.cancelled() else self._running.exception()
+        return None if self._running.cancelled() else self._running.exception()
 
     def tell(self, act: Callable[[Engine], Result]) -> Result:
         """Have ``act`` done on the loop, to an engine that is at work."""
@@ -139,11 +138,15 @@ class Course:
 
         background.run(resumed())
 
-    def leave(self, why: SmAsyncError | None = None) -> None:
+    @property
+    def has_left(self) -> bool:
+        """Whether the job was left to others."""
+        return self._is_leaving
+
+    def leave(self) -> None:
         """Stop following the job here, within a second, so that another can; nothing that is known is lost."""
-        self._left = why
-        self._is_leaving = True
         if self._running is not None and not self._running.done():
+            self._is_leaving = True
             # The task and not the future is cancelled, since its last words are waited for.
             background.call_soon(self._cancel)
             with contextlib.suppress(BaseException):

@@ -121,9 +121,7 @@ class Job:
     def leave(self) -> None:
         """Stop following the job in this kernel, so that another can at once. The service goes on with what it has."""
         if self._course is not None:
-            self._course.leave(
-                JobInUseError(f"Job {self.id} is not followed here any more; attach to {self.uri} again.")
-            )
+            self._course.leave()
         elif self._watched is not None:
             self._watched.cancel()
 
@@ -329,6 +327,10 @@ class Job:
         course.resume(session)
         return self
 
+    def go_on(self, session: Session) -> Job:
+        """Resume it if it is paused: whoever asks for a job again wants it to run."""
+        return self.resume(session) if self.snapshot.paused is not None else self
+
     def cleanup(self, *, inputs: bool = True, outputs: bool = False, dry_run: bool = True) -> Cleanup:
         """Delete what the job has left in S3, or say what would be deleted.
 
@@ -462,6 +464,8 @@ class Job:
             raise JobInUseError(
                 f"Job {self.id} is only watched here. Attach to it without read_only=True to act on it."
             )
+        if self._course.has_left:
+            raise JobInUseError(f"Job {self.id} is not followed here any more; attach to {self.uri} again.")
         return self._course
 
     @asynccontextmanager
@@ -506,6 +510,7 @@ class Job:
 
     def _what_stopped_it(self) -> BaseException | None:
         if self._course is not None:
+            self._writer()
             return self._course.what_stopped_it()
         watched = self._watched
         return watched.exception() if watched is not None and watched.done() and not watched.cancelled() else None

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from sm_async_nb.core.build import DEFAULT_CONTENT_TYPE
 from sm_async_nb.core.columns import FloatArray, IntArray, Parts
 from sm_async_nb.core.ledger import Status
 from sm_async_nb.core.payload import is_raw
@@ -63,6 +64,11 @@ def column(job: Job, name: str) -> npt.NDArray[Any]:
         return np.array(getattr(job._ledger, name))
 
 
+def payload_sizes(job: Job) -> IntArray:
+    """The bytes of each request's payload."""
+    return job._papers.batch.payload_bytes
+
+
 def parts(job: Job, name: str) -> Parts:
     """One of the ledger's columns of texts, of all requests."""
     with job._lock:
@@ -104,7 +110,11 @@ def payload_heads(job: Job, rows: IntArray) -> list[str]:
     some = batch.frame.iloc[rows]
     if batch.content is None:
         return [str(batch.fields_of(request).get("input_location", "")) for request in request_of(job, rows).tolist()]
-    if asked.payload is None and not job._papers.asked.payload_is_lost and not is_raw(asked.content_type or ""):
+    if (
+        asked.payload is None
+        and not job._papers.asked.payload_is_lost
+        and not is_raw(asked.content_type or DEFAULT_CONTENT_TYPE)
+    ):
         try:
             encoded = batch.content.encode(some, range(len(some) + 1))
         except (TypeError, ValueError):

@@ -60,7 +60,7 @@ def attach(
     layout = _layout_of(uri_or_id, input_prefix)
     here = followed_here(layout)
     if here is not None:
-        return here
+        return here.go_on(session)
     meter = Meter()
     found, lease = background.run(_attach(session, meter, layout, read_only=read_only))
     job = Job(found, session=session, lease=lease, meter=meter, progress=progress)
@@ -90,7 +90,7 @@ def endpoints(*, session: Session | None = None) -> pd.DataFrame:
     times = {
         name: pd.to_datetime(frame[name], unit="s", utc=True).dt.round("s") for name in ("created_at", "changed_at")
     }
-    return frame.assign(**times).set_index("endpoint_name")
+    return frame.assign(**times)
 
 
 # Attaching

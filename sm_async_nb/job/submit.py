@@ -98,7 +98,7 @@ def submit(
     if here is not None and not wishes.restart and here.does(asked, batch, wishes.settings):
         if wishes.retry_failed:
             here.retry()
-        return here
+        return here.go_on(session)
     if here is not None:
         here.leave()
     meter = Meter()

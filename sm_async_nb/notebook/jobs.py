@@ -60,7 +60,7 @@ def attach(
     return registry.attach(
         uri_or_id,
         session=session,
-        input_prefix=input_prefix if uri_or_id.startswith("s3://") else otherwise("input_prefix", input_prefix),
+        input_prefix=input_prefix if str(uri_or_id).startswith("s3://") else otherwise("input_prefix", input_prefix),
         read_only=read_only,
         progress=progress_line,
     )
@@ -122,7 +122,7 @@ def endpoint(endpoint_name: str, *, session: Session | None = None) -> Endpoint:
 
 
 def endpoints(*, session: Session | None = None) -> pd.DataFrame:
-    """The endpoints of the account and region, by name, with their status; which are asynchronous a closer look tells.
+    """The endpoints of the account and region, with their status; which are asynchronous a closer look tells.
 
     Parameters
     ----------
@@ -132,7 +132,7 @@ def endpoints(*, session: Session | None = None) -> pd.DataFrame:
     Returns
     -------
     pandas.DataFrame
-        ``endpoint_status``, ``created_at`` and ``changed_at`` (UTC), by ``endpoint_name``.
+        ``endpoint_name``, ``endpoint_status``, ``created_at`` and ``changed_at`` (UTC), a line for each.
 
     Examples
     --------
