@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint types notebooks bench-encode clean
+.PHONY: demo test lint types notebooks bench-encode bench-accept clean
 
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
@@ -22,6 +22,10 @@ types: $(READY)
 # How fast rows become payloads. Not a test: a number on a busy machine says nothing.
 bench-encode: $(READY)
 	$(BIN)/python benchmarks/encode.py
+
+# How many requests a second the local endpoint accepts.
+bench-accept: $(READY)
+	$(BIN)/python tests/local/bench_accept.py
 
 # Run the notebooks again and keep their outputs, which the tests compare with nothing but their own assertions.
 notebooks: $(READY)

@@ -2,7 +2,8 @@
 
 ``LocalEndpoint(handler)`` speaks InvokeEndpointAsync on the wire and does what the service does with it: it answers
 202 before it has read the input, works a queue with a fixed number of slots, and writes outputs and failures to S3.
-S3 and the control plane are moto's server, on loopback too. Needs ``pip install 'sm-async-nb[local]'``.
+S3 and the control plane are moto's server, on loopback too. ``Faults`` makes it misbehave on demand. In a terminal:
+``python -m sm_async_nb.local --handler inference.py``. Needs ``pip install 'sm-async-nb[local]'``.
 """
 
 from __future__ import annotations

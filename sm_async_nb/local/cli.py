@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import inspect
 import logging
 import os
 import re
@@ -18,6 +19,8 @@ from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.local.faults import SWITCHES, Chance, Faults, Times
 from sm_async_nb.local.handler import Handler
 from sm_async_nb.local.loopback import LOOPBACK
+from sm_async_nb.local.naming import NamingRule
+from sm_async_nb.local.notifications import ERROR_NOTIFICATION_TOPIC, SUCCESS_NOTIFICATION_TOPIC
 from sm_async_nb.local.server import LocalEndpoint
 
 # How often the status line is looked at; it is printed when it has changed.
@@ -71,14 +74,12 @@ def parser() -> argparse.ArgumentParser:
 
 def local_endpoint(options: argparse.Namespace) -> LocalEndpoint:
     """The local endpoint that the options ask for, not started."""
-    names = (
-        "endpoint_name bucket instances max_concurrent_invocations_per_instance failure_path region_name cold_start "
-        "scale_to_zero_after notifications verify_signatures s3_endpoint_url host port beyond_loopback "
-        "failure_object_without_model_answer notification_without_model_answer forward_generated_inference_id"
+    naming = NamingRule(
+        extension_on_failures=options.extension_on_failures, filename_on_failures=options.filename_on_failures
     )
-    return LocalEndpoint(
-        _handler(options), faults=_faults(options), **{name: getattr(options, name) for name in names.split()}
-    )
+    given = vars(options)
+    same = {name: given[name] for name in inspect.signature(LocalEndpoint).parameters if name in given}
+    return LocalEndpoint(**{**same, "handler": _handler(options)}, faults=_faults(options), naming=naming)
 
 
 def duration(text: str) -> float:
@@ -125,7 +126,14 @@ def _add_endpoint(made: argparse.ArgumentParser) -> None:
     group.add_argument("--max-concurrent-invocations-per-instance", type=int, default=4, metavar="COUNT")
     group.add_argument("--cold-start", type=duration, metavar="TIME", help="until an instance is there, such as 30s")
     group.add_argument("--scale-to-zero-after", type=duration, metavar="TIME", help="without a request")
+    group.add_argument("--wakes-at-backlog", type=int, default=1, metavar="COUNT", help="requests that wake it")
     group.add_argument("--notifications", action="store_true", help="two topics, and a queue subscribed to both")
+    group.add_argument(
+        "--include-inference-response-in",
+        action="append",
+        default=[],
+        choices=(SUCCESS_NOTIFICATION_TOPIC, ERROR_NOTIFICATION_TOPIC),
+    )
     group.add_argument("--no-failure-path", dest="failure_path", action="store_false", help="no S3FailurePath")
 
 
@@ -154,6 +162,8 @@ def _add_unverified(made: argparse.ArgumentParser) -> None:
     group.add_argument("--failure-object-without-model-answer", action="store_true")
     group.add_argument("--notification-without-model-answer", action="store_true")
     group.add_argument("--forward-generated-inference-id", action="store_true")
+    group.add_argument("--extension-on-failures", action="store_true", help="S3OutputPathExtension is for failures too")
+    group.add_argument("--no-filename-on-failures", dest="filename_on_failures", action="store_false")
 
 
 def _handler(options: argparse.Namespace) -> Handler:

@@ -13,8 +13,14 @@ from aiobotocore.session import get_session
 
 from sm_async_nb.local.sdk_config import OWN_USER_AGENT, Addresses, point_at
 
-# No proxy that the environment names may come between two loopback ports.
-_CLIENT_CONFIG = {"user_agent_extra": OWN_USER_AGENT, "max_pool_connections": 32, "proxies": {}}
+_CLIENT_CONFIG = {
+    "user_agent_extra": OWN_USER_AGENT,
+    "max_pool_connections": 32,
+    # No proxy that the environment names may come between two loopback ports.
+    "proxies": {},
+    # A large PutMetricData is compressed otherwise, which older moto does not understand.
+    "disable_request_compression": True,
+}
 
 
 class Clients:

@@ -70,7 +70,9 @@ def create_endpoint(
 
 def async_inference_config(config: EndpointConfig) -> dict[str, Any]:
     """The AsyncInferenceConfig of CreateEndpointConfig that says the same."""
-    output: dict[str, Any] = {"S3OutputPath": config.s3_output_path}
+    output: dict[str, Any] = {}
+    if config.s3_output_path:
+        output["S3OutputPath"] = config.s3_output_path
     if config.s3_failure_path is not None:
         output["S3FailurePath"] = config.s3_failure_path
     if config.topics:

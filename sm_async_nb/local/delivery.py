@@ -18,6 +18,7 @@ from sm_async_nb.local.notifications import (
     Told,
     completed_message,
     failed_message,
+    is_client_error,
     model_failure_reason,
 )
 
@@ -87,7 +88,7 @@ class Delivery:
     ) -> None:
         self.config = config
         self._store = store
-        self._topics = topics or NoTopics()
+        self._topics = NoTopics() if topics is None else topics
         self._now = now
         self._metrics = metrics
         self._injector = injector
@@ -134,7 +135,7 @@ class Delivery:
             await self._notify(invocation, self.config.success_topic, message)
 
     async def _failed(self, invocation: Invocation, answer: Answer) -> None:
-        self._count(f"Invocation{answer.status // 100}XXErrors")
+        self._count("Invocation4XXErrors" if is_client_error(answer.status) else "Invocation5XXErrors")
         self._count("InvocationFailures")
         self._log(invocation, "Failed: the model answered %s", answer.status)
         location = invocation.accepted.failure_location

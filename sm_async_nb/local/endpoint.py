@@ -61,7 +61,6 @@ class AsyncEndpoint:
         Whether an expired or timed-out request, and one whose input cannot be read, leaves a failure object and a
         notification. What the service does is UNVERIFIED; its own words speak of the model's response only, hence the
         default. A time-out is notified either way: such a notification was seen.
-
     forward_generated_inference_id
         Whether the model is told an InferenceId that the caller did not send. UNVERIFIED.
     scaling

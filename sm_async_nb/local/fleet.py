@@ -47,7 +47,7 @@ class Fleet:
     @property
     def endpoints(self) -> list[AsyncEndpoint]:
         """Those that were invoked and still exist, as far as is known."""
-        return [endpoint for endpoint, _ in self._endpoints.values()]
+        return [endpoint for endpoint, _ in list(self._endpoints.values())]  # a copy: other threads look too
 
     async def accept(self, endpoint_name: str, fields: Mapping[str, object]) -> Accepted:
         """Enqueue a valid request.

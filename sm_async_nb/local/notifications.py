@@ -84,8 +84,13 @@ def failed_message(
 
 def model_failure_reason(status: int) -> str:
     """What a failure says of a model's answer; status 0 means that there was none."""
-    whose = "client" if status in _CLIENT_ERRORS else "server"
+    whose = "client" if is_client_error(status) else "server"
     return f"ClientError: Received {whose} error ({status}) from model. {_LOGS}"
+
+
+def is_client_error(status: int) -> bool:
+    """Whether a model's answer that is no success is the caller's fault; every other one is the server's."""
+    return status in _CLIENT_ERRORS
 
 
 def timestamp(seconds: float) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping
@@ -31,6 +32,8 @@ _LARGEST_HEADER_BYTES = 64 * 1024
 # Nobody who asks the control plane or CloudWatch waits longer than this for what has to be done first.
 _PATIENCE_SECONDS = 10.0
 
+_log = logging.getLogger(__name__)
+
 NewEndpoint = Callable[[EndpointConfig, ObjectStore, Topics], AsyncEndpoint]
 
 
@@ -43,6 +46,8 @@ class RuntimeServer:
         Makes the endpoint for a configuration that was not seen before.
     record, injector
         Told of every call, and asked what goes wrong with it.
+    store
+        Where the endpoints read and write; an S3 client's by default.
     secrets
         The keys that signatures are verified with; None verifies none.
     host, port
@@ -55,11 +60,13 @@ class RuntimeServer:
         new_endpoint: NewEndpoint,
         record: Callable[[str], None],
         injector: Injector,
+        store: ObjectStore | None = None,
         secrets: Mapping[str, str] | None = None,
         host: str = LOOPBACK,
         port: int = 0,
     ) -> None:
         self._new_endpoint = new_endpoint
+        self._store = store
         self._new_application = partial(application, record=record, injector=injector, secrets=secrets)
         self._socket = socket.create_server((host, port))
         self._host = host
@@ -88,9 +95,7 @@ class RuntimeServer:
 
     def endpoint_changed(self, endpoint_name: str) -> None:
         """It was created, updated or deleted; returns when its test messages are published."""
-        if self._loop is not None:
-            with suppress(TimeoutError):
-                self._run(self._ready.result().changed(endpoint_name), _PATIENCE_SECONDS)
+        self._try(lambda fleet: fleet.changed(endpoint_name), f"the change of endpoint {endpoint_name}")
 
     def instances(self, endpoint_name: str) -> tuple[int, int] | None:
         """How many instances it has at this moment, and is to have; None if there is no such endpoint."""
@@ -99,9 +104,7 @@ class RuntimeServer:
 
     def publish_metrics(self) -> None:
         """Give CloudWatch what it has not seen yet."""
-        if self._loop is not None:
-            with suppress(TimeoutError):
-                self._run(self._ready.result().publish_metrics(), _PATIENCE_SECONDS)
+        self._try(lambda fleet: fleet.publish_metrics(), "the metrics")
 
     def drained(self, timeout: float | None) -> None:
         """Block until every accepted request has come to its end.
@@ -120,9 +123,22 @@ class RuntimeServer:
             self._thread.join()
         self._socket.close()
 
+    def _try(self, work: Callable[[Fleet], Coroutine[Any, Any, None]], about: str) -> None:
+        # Asked for by a call to the control plane or to CloudWatch, which has been or will be answered by moto: that
+        # answer must not depend on this.
+        if self._loop is not None:
+            try:
+                self._run(work(self._ready.result()), _PATIENCE_SECONDS)
+            except Exception as error:  # noqa: BLE001 - too slow, closed meanwhile, or moto said no
+                _log.warning("The local endpoint could not follow %s: %r", about, error)
+
     def _run(self, work: Coroutine[Any, Any, None], timeout: float | None) -> None:
         assert self._loop is not None
-        running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        try:
+            running = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # the loop is closed
+            work.close()
+            raise
         try:
             running.result(timeout)
         finally:
@@ -147,7 +163,7 @@ class RuntimeServer:
 
     @asynccontextmanager
     async def _fleet(self, clients: Clients) -> AsyncIterator[Fleet]:
-        store, topics = S3Objects(await clients.get("s3")), SnsTopics(clients)
+        store, topics = self._store or S3Objects(clients), SnsTopics(clients)
         control_plane = ControlPlane(await clients.get("sagemaker"))
         async with asyncio.TaskGroup() as tasks:
             fleet = Fleet(control_plane, lambda config: self._new_endpoint(config, store, topics), tasks, clients)

@@ -303,8 +303,9 @@ class LocalEndpoint:
     ) -> None:
         """Create one more endpoint, by ordinary SDK calls.
 
-        What is left out is as the constructor says; ``s3_failure_path=None`` makes an endpoint without one, so do the
-        topics, and ``asynchronous=False`` one without AsyncInferenceConfig, which refuses InvokeEndpointAsync.
+        What is left out is as the constructor says. ``s3_failure_path=None``, ``success_topic=None`` and
+        ``error_topic=None`` make an endpoint without these; with ``s3_output_path=""`` its results are in its
+        notifications only; with ``asynchronous=False`` it has no AsyncInferenceConfig and refuses InvokeEndpointAsync.
 
         Raises
         ------
@@ -317,7 +318,7 @@ class LocalEndpoint:
         default_success_topic, default_error_topic = self._default_topics()
         config = EndpointConfig(
             endpoint_name=endpoint_name,
-            s3_output_path=s3_output_path or f"s3://{self.bucket}/async-output",
+            s3_output_path=f"s3://{self.bucket}/async-output" if s3_output_path is None else s3_output_path,
             s3_failure_path=self._default_failure_path() if s3_failure_path is ... else s3_failure_path,
             instances=self._instances if instances is None else instances,
             max_concurrent_invocations_per_instance=max_concurrent_invocations_per_instance
@@ -366,6 +367,7 @@ class LocalEndpoint:
 
     def _servers(self, resources: ExitStack, keys: Keys) -> tuple[Substrate, RuntimeServer]:
         try:
+            from sm_async_nb.local.objects import MotoObjects
             from sm_async_nb.local.runtime import RuntimeServer
             from sm_async_nb.local.substrate import Substrate
         except ImportError as error:
@@ -384,6 +386,7 @@ class LocalEndpoint:
             new_endpoint=self._new_endpoint,
             record=self._calls.record,
             injector=self._injector,
+            store=None if self._s3_endpoint_url else MotoObjects(self.region_name),
             secrets={keys.access_key_id: keys.secret_access_key} if self._verify_signatures else None,
             host=self._host,
             port=self._port,

@@ -12,6 +12,7 @@ from __future__ import annotations
 import io
 import json
 import socket
+import sys
 import threading
 from collections.abc import Callable, Iterable
 from contextlib import suppress
@@ -31,6 +32,13 @@ from sm_async_nb.local.s3_faults import Application, S3Faults
 # How often the accepting thread looks whether it should end; close() waits this long at most for it.
 _POLL_SECONDS = 0.05
 
+# A long poll may still be waiting for a client that is gone; its thread ends with the process. Seconds.
+_LAST_ANSWER = 0.2
+
+# How often a LIST is tried that somebody's PUT disturbed.
+_LOOKS = 20
+
+_JSON = {"Content-Type": "application/json"}
 _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
 
 # A newer moto has a handler that keeps underscores in the names of S3 metadata.
@@ -125,10 +133,16 @@ class _Server(ThreadedWSGIServer):
 
     def end_connections(self) -> None:
         """Hang up on clients that keep their connection, since its thread waits for their next request."""
-        for thread, connection in list(self._connections.items()):
+        for connection in list(self._connections.values()):
             with suppress(OSError):
                 connection.shutdown(socket.SHUT_RDWR)
-            thread.join()
+        for thread in list(self._connections):
+            thread.join(_LAST_ANSWER)
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Say nothing of a client that is gone before it has its answer: that is its own business."""
+        if not isinstance(sys.exception(), ConnectionError):
+            super().handle_error(request, client_address)
 
     def shutdown_request(self, request: Any) -> None:
         """End a connection in order, unless it was told to be reset."""
@@ -155,15 +169,25 @@ class _RequestHandler(_MotoRequestHandler):  # type: ignore[misc]
         environ = self.make_environ()
         environ["wsgi.input"] = io.BytesIO(self._request_body(environ))
         try:
-            content, status, headers = run_wsgi_app(self.server.app, environ, buffered=True)
+            content, status, headers = self._ask(environ)
         except ConnectionReset:
             self._hang_up()
-        except NotImplementedError as error:
-            # moto does not know the operation; left alone, the caller would see a connection that ends.
-            told = json.dumps({"__type": "NotImplemented", "message": str(error)}).encode()
-            self._answer(501, {"Content-Type": "application/json"}, told)
+        except Exception as error:  # noqa: BLE001 - left alone, the caller would see a connection that ends
+            # moto raises NotImplementedError for an operation that it does not know.
+            told = json.dumps({"__type": type(error).__name__, "message": str(error)}).encode()
+            self._answer(501 if isinstance(error, NotImplementedError) else 500, _JSON, told)
         else:
             self._answer(int(status.split()[0]), headers, b"".join(content))
+
+    def _ask(self, environ: dict[str, Any]) -> tuple[Iterable[bytes], str, Any]:
+        for _ in range(_LOOKS):
+            try:
+                return run_wsgi_app(self.server.app, environ, buffered=True)
+            except RuntimeError as error:
+                # moto walks through its dictionaries without a lock, while other threads write to them.
+                if self.command != "GET" or "changed size during iteration" not in str(error):
+                    raise
+        return run_wsgi_app(self.server.app, environ, buffered=True)
 
     def handle_expect_100(self) -> bool:
         going_on = super().handle_expect_100()

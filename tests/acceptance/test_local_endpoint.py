@@ -87,6 +87,7 @@ def test_boto3_gets_a_202_and_later_the_output(local):
     assert "row-7" == response["InferenceId"]
     assert response["OutputLocation"].startswith("s3://sm-async-local/async-output/")
     assert (b"HELLO", "text/plain") == read(response["OutputLocation"])
+    assert local.status.startswith("instances 1, running 0, waiting 0, processed ")
 
 
 def test_a_model_error_lies_at_the_failure_location(local):
@@ -269,6 +270,22 @@ def test_an_unknown_path_is_told_so_in_json(local):
         urllib.request.urlopen(f"{address}/elsewhere")
     with refused.value as reply:
         assert {"Message": "GET /elsewhere is no operation here."} == json.load(reply)
+
+
+def test_a_request_without_a_signature_is_forbidden(local):
+    """SigV4 must be there and well formed, whatever the keys."""
+    address = f"{local.environment['AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME']}/endpoints/local-endpoint/async-invocations"
+    with pytest.raises(urllib.error.HTTPError) as refused:
+        urllib.request.urlopen(urllib.request.Request(address, data=b"", method="POST"))
+    with refused.value as reply:
+        assert (403, "MissingAuthenticationTokenException") == (reply.status, reply.headers["x-amzn-ErrorType"])
+
+
+def test_an_endpoint_without_an_output_path_needs_a_topic(local):
+    """Its results would go nowhere."""
+    local.create_endpoint("pathless", s3_output_path="")
+
+    assert "has neither an S3OutputPath nor a SuccessTopic" in refusal(EndpointName="pathless")
 
 
 def test_each_endpoint_of_a_mapping_has_its_own_handler():

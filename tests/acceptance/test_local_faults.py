@@ -222,6 +222,19 @@ def test_s3_resets_a_connection_before_or_after_the_call_is_done(local, switch, 
     assert written == there(f"s3://{BUCKET}/{switch}")
 
 
+def test_a_slow_s3_has_done_the_call_and_answers_late(local):
+    """A client that loses patience has written the object all the same."""
+    local.faults = Faults(s3_slow=1, slow_seconds=0.3)
+    began = time.monotonic()
+    with client("s3") as s3:
+        s3.put_object(Bucket=BUCKET, Key="slow", Body=b"x")
+    took = time.monotonic() - began
+    local.faults = Faults()
+
+    assert 0.3 <= took
+    assert there(f"s3://{BUCKET}/slow")
+
+
 def test_s3_faults_may_be_limited_to_an_operation_and_a_key(local):
     """Only the journal, for instance."""
     local.faults = Faults(s3_slow_down=1, s3_only="PutObject */journal/*")

@@ -126,6 +126,17 @@ def test_an_endpoint_without_topics_tells_nobody(local):
     assert [] == received(local)
 
 
+def test_an_endpoint_without_an_output_path_answers_in_its_notification(local):
+    """The 202 has no OutputLocation."""
+    local.create_endpoint("pathless", s3_output_path="", s3_failure_path=None)
+    received(local)
+    response = invoke(local, endpoint_name="pathless")
+    ((_, message),) = received(local)
+
+    assert "OutputLocation" not in response
+    assert b"HELLO" == base64.b64decode(message["responseBody"]["content"])
+
+
 def test_a_notification_may_be_lost(local):
     """The object is there; only the message is not."""
     local.faults = Faults(lose_notification=1)

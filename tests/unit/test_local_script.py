@@ -68,15 +68,15 @@ def test_the_toolkits_own_functions_read_and_write_json_csv_and_npy(script, aske
 
 def test_a_script_may_bring_all_its_functions_and_files_beside_it(script):
     """With and without a context; the folder of the script is where model_fn looks by default."""
-    script("GREETING = 'hello'", "helper.py")
+    script("GREETING = 'hello'", "greetings.py")
     handler = load_handler(
         script(
             """
 import os
-from helper import GREETING
+from greetings import GREETING
 
 def model_fn(model_dir, context):
-    return os.path.exists(os.path.join(model_dir, "helper.py")) and context.system_properties["model_dir"] == model_dir
+    return os.path.exists(os.path.join(model_dir, "greetings.py")) and context.system_properties["model_dir"] == model_dir
 
 def input_fn(data, content_type):
     return data, content_type
