@@ -49,10 +49,10 @@ class Desk:
         self.wake = asyncio.Event()
 
     def learn(self, fact: Fact, request: int, at: float, **details: str) -> None:
-        """Note a fact, which is believed when it is in the journal."""
+        """Note a fact, which is believed when it is in the journal; its time is kept to the microsecond, as there."""
         if not self.findings:
             self.underway.found_at = self.now()
-        self.findings.add(fact, request, at, **details)
+        self.findings.add(fact, request, round(at, 6), **details)
 
     async def recorded(self) -> None:
         """Return when all that was found so far is in the journal."""

@@ -158,6 +158,7 @@ class Engine:
             while (until := self._begin_what_can_be()) is not None:
                 await self._desk.sleep(until)
             await self._recorder.checkpoint(at_the_end=True)
+            await self._looker.clear_away(LAST_WORDS)
         finally:
             await self._wind_up()
             self._show(is_over=True)

@@ -56,6 +56,7 @@ class Looker:
         # Which request an inference id belongs to, and what was told of one before its acceptance was recorded.
         self._request_of: dict[str, int] = {}
         self._early: dict[str, Notification] = {}
+        self._deleting: set[asyncio.Task[None]] = set()
 
     def connect(self, storage: Storage, notifications: Notifications | None) -> None:
         """Go on with these connections, following what is known to be accepted, or taken for expired."""
@@ -171,9 +172,16 @@ class Looker:
             self._hear(notification)
         if ours:
             self._desk.wake.set()
-            group.create_task(self._delete(ours, notifications))
+            deleting = group.create_task(self._delete(ours, notifications))
+            self._deleting.add(deleting)
+            deleting.add_done_callback(self._deleting.discard)
         elif received:
             await asyncio.sleep(_OTHERS_TURN)
+
+    async def clear_away(self, seconds: float) -> None:
+        """Give the messages that were believed last so long to be taken out of the queue."""
+        if self._deleting:
+            await asyncio.wait(self._deleting, timeout=seconds)
 
     async def _delete(self, believed: list[Notification], notifications: Notifications) -> None:
         """Take what is in the journal out of the queue. What cannot be taken out comes again, and does no harm."""

@@ -126,7 +126,7 @@ def _checked(layout: JobLayout) -> JobLayout:
 
 
 async def _attach(session: Session, meter: Meter, layout: JobLayout, *, read_only: bool) -> tuple[Opened, Lease | None]:
-    terms = await _terms_of(session, layout)
+    terms = await _terms_of(session, meter, layout)
     async with open_storage(session, terms=terms) as opened:
         storage = MeteredStorage(opened, meter)
         reading = await open_job(storage, layout, known_fields(session))
@@ -148,9 +148,9 @@ async def _acquired(lease: Lease, found: Opened) -> bool:
     return True
 
 
-async def _terms_of(session: Session, layout: JobLayout) -> StorageTerms:
+async def _terms_of(session: Session, meter: Meter, layout: JobLayout) -> StorageTerms:
     async with open_storage(session) as storage:
-        return (await find_document(storage, layout)).settings.storage_terms
+        return (await find_document(MeteredStorage(storage, meter), layout)).settings.storage_terms
 
 
 # Listing

@@ -9,6 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
+from sm_async_nb.errors import RequestError
+from sm_async_nb.notebook.outside import otherwise
+
 if TYPE_CHECKING:
     from sm_async_nb.aws.session import Session
     from sm_async_nb.core.estimate import Plan
@@ -140,7 +143,7 @@ class SmAsyncAccessor:
             With ``name``: begin anew where the endpoint, the content type, the template or the like was changed, which
             is refused otherwise. Everything is sent again.
         tags, note
-            Texts by name, and a text, that :func:`sm_async_nb.jobs` shows.
+            Texts by name, and a text, that ``sm_async_nb.jobs()`` shows.
         sse_kms_key_id
             The KMS key that everything this package writes to S3 is encrypted with.
         expected_bucket_owner
@@ -197,12 +200,12 @@ class SmAsyncAccessor:
             retries=retries,
             max_failures=max_failures,
             tracker=tracker,
-            sse_kms_key_id=sse_kms_key_id,
-            expected_bucket_owner=expected_bucket_owner,
+            sse_kms_key_id=otherwise("sse_kms_key_id", sse_kms_key_id),
+            expected_bucket_owner=otherwise("expected_bucket_owner", expected_bucket_owner),
         )
         wishes = Wishes(
             name=name,
-            input_prefix=input_prefix,
+            input_prefix=otherwise("input_prefix", input_prefix),
             settings=settings,
             tags=tags or {},
             note=note,
@@ -260,14 +263,18 @@ class SmAsyncAccessor:
         session = arguments.pop("session", None)
         for name in _OF_SUBMIT_ALONE:
             arguments.pop(name, None)
-        return plan(
-            self._frame,
-            _request_arguments(RequestArguments, endpoint_name, arguments),
-            session=session,
-            seconds_per_request=seconds_per_request,
-            price_per_hour=price_per_hour,
-            slots=max_concurrent_invocations_per_instance,
-        )
+        try:
+            return plan(
+                self._frame,
+                _request_arguments(RequestArguments, endpoint_name, arguments),
+                session=session,
+                seconds_per_request=seconds_per_request,
+                price_per_hour=price_per_hour,
+                slots=max_concurrent_invocations_per_instance,
+            )
+        except RequestError as error:
+            error.args = (str(error).removesuffix("Nothing was sent.").rstrip(),)  # as nothing of a plan ever is
+            raise
 
 
 # These say where a job lies and how it runs, not what it sends.
