@@ -4,13 +4,14 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint types notebooks bench-encode bench-accept clean
+.PHONY: demo test lint types notebooks faults bench-encode bench-accept clean
 
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
 
+# Two files at a time on two cores; a file's tests share what they have started.
 test: lint types
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 lint: $(READY)
 	$(BIN)/ruff check
@@ -22,6 +23,10 @@ types: $(READY)
 # How fast rows become payloads. Not a test: a number on a busy machine says nothing.
 bench-encode: $(READY)
 	$(BIN)/python benchmarks/encode.py
+
+# Kill, race and disturb jobs at length, and write what came of it into docs/reliability.md.
+faults: $(READY)
+	$(BIN)/python benchmarks/faults.py --write
 
 # How many requests a second the local endpoint accepts.
 bench-accept: $(READY)
