@@ -80,11 +80,6 @@ def head(text: str, most: int = 4096) -> str:
     return text if len(text) <= most else f"{text[: most - 1]}…"
 
 
-def last_line(text: str) -> str:
-    """The last line with anything in it, which in a traceback is the one that says what happened."""
-    return next((line.strip() for line in reversed(text.splitlines()) if line.strip()), "")
-
-
 _MODEL = {4: ErrorClass.MODEL_4XX, 5: ErrorClass.MODEL_5XX}
 _BY_STATUS = {Status.REJECTED: ErrorClass.REJECTED, Status.EXPIRED: ErrorClass.EXPIRED}
 

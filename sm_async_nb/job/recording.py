@@ -70,11 +70,6 @@ class Recorder:
         """How many facts are waiting."""
         return len(self._desk.findings) + sum(len(learned.requests) for learned in self._kept)
 
-    @property
-    def segments(self) -> int:
-        """How many segments the journal has."""
-        return self._next_segment
-
     async def record(self) -> list[Learned]:
         """Write what was found to the journal, then, and only then, believe it; returns it.
 

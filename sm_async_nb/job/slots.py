@@ -13,11 +13,10 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from sm_async_nb.core.columns import BoolArray, IntArray
+from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.fingerprint import FINGERPRINT, Fingerprints
 from sm_async_nb.core.packing import Packing
 from sm_async_nb.errors import RequestError
@@ -92,17 +91,6 @@ class Slots:
         np.minimum.at(first, request_of[slots >= 0], slots[slots >= 0])
         slots = np.where(slots < 0, first[request_of], slots)
         return Packing(slots=slots, slot_of_row=slot_of_row.astype(np.int64), bounds=self.bounds)
-
-
-def same_fingerprints(one: Fingerprints, other: Fingerprints) -> BoolArray:
-    """Where two arrays of fingerprints agree, place by place; either may also be of one fingerprint."""
-    same: BoolArray = (as_integers(one) == as_integers(other)).all(axis=-1)
-    return same
-
-
-def as_integers(fingerprints: Fingerprints) -> npt.NDArray[np.uint64]:
-    """Each fingerprint as two integers, which NumPy compares and sorts quickly."""
-    return np.ascontiguousarray(fingerprints, dtype=FINGERPRINT).view(np.uint64).reshape(-1, 2)
 
 
 def to_parquet(slots: Slots) -> bytes:

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from sm_async_nb.core.packing import pack
 from sm_async_nb.errors import RequestError
-from sm_async_nb.job.slots import Slots, as_integers, same_fingerprints, slots_from_parquet, to_parquet
+from sm_async_nb.job.slots import Slots, slots_from_parquet, to_parquet
 
 
 def prints(*texts):
@@ -114,35 +114,6 @@ def test_a_frame_of_no_rows_asks_for_no_slot():
 def test_the_next_number_is_one_that_was_never_given(numbers, expected):
     """History counts."""
     assert expected == slots_of(numbers, in_view=0).next_number
-
-
-# Fingerprints
-
-
-@given(
-    st.lists(st.tuples(*[st.binary(min_size=16, max_size=16) | st.sampled_from([bytes(16), b"\0" * 15 + b"a"])] * 2))
-)
-def test_fingerprints_are_equal_when_all_their_bytes_are(pairs):
-    """NULs at the end too, which NumPy's bytes forget."""
-    one = np.array([left for left, _ in pairs], dtype="V16")
-    other = np.array([right for _, right in pairs], dtype="V16")
-
-    assert [left == right for left, right in pairs] == same_fingerprints(one, other).tolist()
-
-
-def test_many_fingerprints_are_compared_with_one():
-    """Either side may be the one."""
-    many, one = prints(b"a", b"b", b"a"), prints(b"a")
-
-    assert [True, False, True] == same_fingerprints(many, one).tolist()
-    assert [True, False, True] == same_fingerprints(one, many).tolist()
-
-
-def test_fingerprints_as_integers_need_not_lie_side_by_side():
-    """Every other one of an array, say."""
-    many = prints(b"a", b"b", b"c")
-
-    assert as_integers(many)[::2].tolist() == as_integers(many[::2]).tolist()
 
 
 # The file

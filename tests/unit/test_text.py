@@ -17,9 +17,10 @@ from sm_async_nb.notebook.text import line, progress_line
 NOON = 1_767_268_800.0
 
 
-def seen(elapsed=0.0, *, trouble=None, is_over=False, **counts):
+def seen(elapsed=0.0, *, trouble=None, paused=None, is_over=False, **counts):
     by_status = tuple(counts.get(str(status), 0) for status in Status)
-    return Snapshot(revision=1, at=NOON + elapsed, started_at=NOON, counts=by_status, trouble=trouble, is_over=is_over)
+    told = {"trouble": trouble, "paused": paused, "is_over": is_over}
+    return Snapshot(revision=1, at=NOON + elapsed, started_at=NOON, counts=by_status, **told)
 
 
 @pytest.fixture
@@ -69,6 +70,13 @@ def log(monkeypatch):
             "  0%|                    | 0/5 [00:30<?, 0.0 request/s] · trouble for 00:05: 429 ThrottlingException",
         ),
         (
+            seen(30, accepted=5, paused=Trouble(message="the credentials have expired", since=NOON, calls=1)),
+            (
+                "  0%|                    | 0/5 [00:30<?, 0.0 request/s] 5 in flight"
+                " · paused: the credentials have expired"
+            ),
+        ),
+        (
             seen(30, completed=5, is_over=True, trouble=Trouble(message="gone", since=NOON, calls=1)),
             "100%|████████████████████| 5/5 [00:30<00:00, 0.2 request/s]",
         ),
@@ -79,7 +87,18 @@ def log(monkeypatch):
         (seen(is_over=True), "100%|████████████████████| 0/0 [00:00<?, 0.0 request/s]"),
         (seen(-5, planned=2, completed=2), " 50%|██████████          | 2/4 [00:00<?, 0.0 request/s]"),
     ],
-    ids=["begun", "running", "over", "ends", "trouble", "trouble is past", "hours", "no rows", "clock set back"],
+    ids=[
+        "begun",
+        "running",
+        "over",
+        "ends",
+        "trouble",
+        "paused",
+        "trouble is past",
+        "hours",
+        "no rows",
+        "clock set back",
+    ],
 )
 def test_a_snapshot_is_one_line(snapshot, expected):
     """Share, bar, counts, time gone and left, rate; then what is in flight, what went wrong, and the trouble."""

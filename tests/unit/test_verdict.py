@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from sm_async_nb.core.ledger import Status
-from sm_async_nb.core.verdict import ErrorClass, Verdict, error_class_of, head, last_line, verdict_of
+from sm_async_nb.core.verdict import ErrorClass, Verdict, error_class_of, head, verdict_of
 
 MISSING = {"loc": ["body", "age"], "msg": "Field required", "type": "missing"}
 
@@ -123,15 +123,6 @@ def test_a_long_message_is_shown_by_its_beginning():
     assert head("x" * 5_000) == "x" * 4_095 + "…"
     assert head("short") == "short"
     assert len(verdict_of("y" * 10_000).message) == 4_096
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [("Traceback:\n  File\nKeyError: 'plan'\n\n", "KeyError: 'plan'"), ("one", "one"), ("\n \n", ""), ("", "")],
-)
-def test_the_last_line_of_a_traceback_says_what_happened(text, expected):
-    """Blank ones do not."""
-    assert expected == last_line(text)
 
 
 @pytest.mark.parametrize(
