@@ -76,7 +76,8 @@ import os
 from greetings import GREETING
 
 def model_fn(model_dir, context):
-    return os.path.exists(os.path.join(model_dir, "greetings.py")) and context.system_properties["model_dir"] == model_dir
+    is_told = context.system_properties["model_dir"] == model_dir
+    return is_told and os.path.exists(os.path.join(model_dir, "greetings.py"))
 
 def input_fn(data, content_type):
     return data, content_type
