@@ -24,9 +24,10 @@ types: $(READY)
 bench-encode: $(READY)
 	$(BIN)/python benchmarks/encode.py
 
-# Kill, race and disturb jobs at length, and write what came of it into docs/reliability.md.
+# What faults come to, with real processes and a faulty network. Takes minutes; FAULTS=--write puts the table into
+# docs/reliability.md.
 faults: $(READY)
-	$(BIN)/python benchmarks/faults.py --write
+	$(BIN)/python benchmarks/faults.py $(FAULTS)
 
 # How many requests a second the local endpoint accepts.
 bench-accept: $(READY)
