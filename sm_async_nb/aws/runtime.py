@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Executor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError, ParamValidationError
 from botocore.parsers import ResponseParserError
 
 from sm_async_nb.aws.credentials import THROTTLED, credentials_error
+from sm_async_nb.aws.learning import CannotLearnError, tell_once
 from sm_async_nb.aws.session import Session, known_fields
+from sm_async_nb.aws.threads import DaemonThreads
 from sm_async_nb.errors import (
     EndpointNotFoundError,
     EndpointNotInServiceError,
@@ -25,6 +27,9 @@ from sm_async_nb.errors import (
     RequestError,
     ServiceTroubleError,
 )
+
+if TYPE_CHECKING:
+    from sm_async_nb.aws.lean_runtime import Learnt
 
 _ACCESS = {"AccessDenied", "AccessDeniedException", "InvalidSignatureException", "MissingAuthenticationToken",
            "OptInRequired"}  # fmt: skip
@@ -71,12 +76,30 @@ class Runtime(Protocol):
 
 
 @asynccontextmanager
-async def open_runtime(session: Session, *, concurrency: int = 64) -> AsyncIterator[BotoRuntime]:
+async def open_runtime(session: Session, *, concurrency: int = 64) -> AsyncIterator[Runtime]:
+    """The runtime with little CPU, or over boto3 in threads where this session asks for what only boto3 can do.
+
+    Which of the two makes no difference but in speed. The reason for boto3 is logged at INFO, once for each reason.
+    """
+    # It needs what is defined here.
+    from sm_async_nb.aws.lean_runtime import open_lean_runtime
+
+    async with open_boto_runtime(session, concurrency=concurrency) as over_boto3:
+        learnt = await over_boto3.learn(session)
+        if learnt is None:
+            yield over_boto3
+            return
+        async with open_lean_runtime(session, learnt, concurrency=concurrency) as lean:
+            yield lean
+
+
+@asynccontextmanager
+async def open_boto_runtime(session: Session, *, concurrency: int = 64) -> AsyncIterator[BotoRuntime]:
     """The runtime over boto3, in ``concurrency`` threads that end with the block."""
     config = Config(max_pool_connections=concurrency, retries={"mode": "standard", "total_max_attempts": 1})
     client = await _client(session, config)
     members = {name: field.member for name, field in known_fields(session).items()}
-    threads = ThreadPoolExecutor(concurrency, thread_name_prefix="sm-async-invoke")
+    threads = DaemonThreads(concurrency, name="sm-async-invoke")
     try:
         yield BotoRuntime(client, members, threads)
     finally:
@@ -95,10 +118,21 @@ async def _client(session: Session, config: Config) -> Any:
 class BotoRuntime:
     """:class:`Runtime` over a boto3 client. botocore does not retry here: the engine does, and counts it."""
 
-    def __init__(self, client: Any, members: Mapping[str, str], threads: ThreadPoolExecutor) -> None:
+    def __init__(self, client: Any, members: Mapping[str, str], threads: Executor) -> None:
         self._client = client
         self._members = members
         self._threads = threads
+
+    async def learn(self, session: Session) -> Learnt | None:
+        """What the client would send, or None if it takes the client itself to send it."""
+        from sm_async_nb.aws.lean_runtime import learn
+
+        try:
+            # In one of the threads, since the user agent also tells what was called in the context of a call.
+            return await asyncio.get_running_loop().run_in_executor(self._threads, learn, self._client, session)
+        except CannotLearnError as reason:
+            tell_once(f"InvokeEndpointAsync is called over boto3, which takes more CPU: {reason}.")
+            return None
 
     async def invoke(self, fields: Mapping[str, Any]) -> Accepted:
         arguments = {self._members[name]: value for name, value in fields.items()}
@@ -112,15 +146,21 @@ class BotoRuntime:
             if about_credentials is None:
                 raise
             raise about_credentials from error
-        if "InferenceId" not in answer:  # the page of a proxy, for one
-            raise ServiceTroubleError("InvokeEndpointAsync was answered by something else: there is no InferenceId.")
-        return Accepted(
-            inference_id=answer["InferenceId"],
-            output_location=answer.get("OutputLocation", ""),
-            failure_location=answer.get("FailureLocation", ""),
-            request_id=answer["ResponseMetadata"].get("RequestId", ""),
-            http_status=answer["ResponseMetadata"]["HTTPStatusCode"],
-        )
+        return accepted(answer)
+
+
+def accepted(answer: Mapping[str, Any]) -> Accepted:
+    """What botocore parsed, unless the service did not say it."""
+    if "InferenceId" not in answer:  # the page of a proxy, for one
+        raise ServiceTroubleError("InvokeEndpointAsync was answered by something else: there is no InferenceId.")
+    metadata = answer["ResponseMetadata"]
+    return Accepted(
+        inference_id=answer["InferenceId"],
+        output_location=answer.get("OutputLocation", ""),
+        failure_location=answer.get("FailureLocation", ""),
+        request_id=metadata.get("RequestId", ""),
+        http_status=metadata["HTTPStatusCode"],
+    )
 
 
 def explain(error: Exception, endpoint_name: str) -> Exception:

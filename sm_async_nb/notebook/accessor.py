@@ -18,6 +18,11 @@ if TYPE_CHECKING:
     from sm_async_nb.job.job import Job
 
 
+# autoreload executes this again, and pandas would warn of the accessor that is there already: our own.
+if getattr(getattr(pd.DataFrame, "sm_async", None), "__module__", "") == __name__:
+    delattr(pd.DataFrame, "sm_async")
+
+
 @pd.api.extensions.register_dataframe_accessor("sm_async")
 class SmAsyncAccessor:
     """What a frame can do on an asynchronous endpoint. It keeps nothing, since pandas makes a new one each time."""

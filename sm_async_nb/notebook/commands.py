@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 import pandas as pd
@@ -11,7 +12,10 @@ from IPython.core.error import UsageError
 
 from sm_async_nb.notebook.accessor import SmAsyncAccessor
 from sm_async_nb.notebook.config import is_said, value_of
-from sm_async_nb.notebook.magic_options import Kind, Line, Option, help_lines, nearest, options_of, parse, split
+from sm_async_nb.notebook.doctor import doctor
+from sm_async_nb.notebook.jobs import attach, endpoint, endpoints, jobs
+from sm_async_nb.notebook.line_words import split
+from sm_async_nb.notebook.magic_options import Kind, Line, Option, help_lines, nearest, options_of, parse
 from sm_async_nb.notebook.namespace import bind, checked_name, evaluate, follow
 from sm_async_nb.notebook.outside import SETTINGS, current
 
@@ -37,7 +41,7 @@ class Command:
     """One word after ``%sm_async``.
 
     ``takes`` is what may stand behind it. ``function`` gives the one it calls, whose keywords are its options; it is
-    asked late, since boto3 takes a second to import.
+    asked late, since boto3 takes a second to import. ``names`` are those of its keywords that take words.
     """
 
     name: str
@@ -46,11 +50,13 @@ class Command:
     takes: str = ""
     function: Callable[[], Callable[..., Any]] | None = None
     leave_out: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
     can_be_bound: bool = False
 
     def options(self) -> dict[str, Option]:
         """What it understands, by parameter."""
         found = options_of(self.function(), leave_out=self.leave_out) if self.function else {}
+        found |= {name: replace(found[name], kind=Kind.NAMES) for name in self.names}
         return {**({"out": OUT} if self.can_be_bound else {}), **found, "help": HELP}
 
     @property
@@ -150,7 +156,9 @@ def _wait(here: Here, line: Line, keywords: dict[str, Any]) -> Job:
 def _results(here: Here, line: Line, keywords: dict[str, Any]) -> Any:
     job = _job(here, line)
     on_their_way = "" if job.snapshot.is_over else _on_their_way(job)
-    found = job.results(**keywords)
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* are still on their way")
+        found = job.results(**keywords)
     if on_their_way:
         print(on_their_way)  # noqa: T201
     return found
@@ -185,24 +193,32 @@ def _resume(here: Here, line: Line, keywords: dict[str, Any]) -> Job:
 
 
 def _attach(here: Here, line: Line, keywords: dict[str, Any]) -> Job:
-    return here.jobs.remember(_public("attach")(line.words[0], **keywords))
+    address = line.words[0]
+    if not address.startswith("s3://"):
+        _beside_the_last(here, keywords)
+    return here.jobs.remember(attach(address, **keywords))
 
 
-def _jobs(_here: Here, _line: Line, keywords: dict[str, Any]) -> Any:
-    return _public("jobs")(**keywords)
+def _jobs(here: Here, _line: Line, keywords: dict[str, Any]) -> Any:
+    _beside_the_last(here, keywords)
+    return jobs(**keywords)
+
+
+def _beside_the_last(here: Here, keywords: dict[str, Any]) -> None:
+    """Where nothing says where jobs lie, they are looked for beside the last one."""
+    if "input_prefix" not in keywords and here.jobs.names():
+        keywords["input_prefix"] = here.jobs.find(None).uri.rstrip("/").rpartition("/")[0]
 
 
 def _endpoints(_here: Here, _line: Line, keywords: dict[str, Any]) -> Any:
-    return _public("endpoints")(**keywords)
+    return endpoints(**keywords)
 
 
 def _endpoint(_here: Here, line: Line, keywords: dict[str, Any]) -> Any:
-    return _public("endpoint")(line.words[0], **keywords)
+    return endpoint(line.words[0], **keywords)
 
 
 def _doctor(_here: Here, line: Line, keywords: dict[str, Any]) -> Any:
-    from sm_async_nb.notebook.doctor import doctor
-
     return doctor(*line.words, **keywords)
 
 
@@ -221,12 +237,6 @@ def _config(_here: Here, _line: Line, _keywords: dict[str, Any]) -> pd.DataFrame
     return pd.DataFrame(told, columns=["setting", "value", "from"]).set_index("setting")
 
 
-def _public(name: str) -> Any:
-    import sm_async_nb
-
-    return getattr(sm_async_nb, name)
-
-
 def _of_job(name: str) -> Callable[[], Callable[..., Any]]:
     def function() -> Callable[..., Any]:
         from sm_async_nb.job.job import Job
@@ -236,14 +246,10 @@ def _of_job(name: str) -> Callable[[], Callable[..., Any]]:
     return function
 
 
-def _of_package(name: str) -> Callable[[], Callable[..., Any]]:
-    return lambda: cast(Callable[..., Any], _public(name))
-
-
 COMMANDS: Mapping[str, Command] = {
     command.name: command
     for command in (
-        Command(name="jobs", run=_jobs, function=_of_package("jobs"), can_be_bound=True, help="The jobs in S3."),
+        Command(name="jobs", run=_jobs, function=lambda: jobs, can_be_bound=True, help="The jobs in S3."),
         Command(name="status", takes="[JOB]", run=_status, help="How a job stands."),
         Command(name="wait", takes="[JOB]", run=_wait, function=_of_job("wait"), help="Wait for a job, and show it."),
         Command(
@@ -266,6 +272,7 @@ COMMANDS: Mapping[str, Command] = {
             takes="[JOB]",
             run=_retry,
             function=_of_job("retry"),
+            names=("status", "error_class"),
             help="Send again what ended badly.",
         ),
         Command(
@@ -286,7 +293,7 @@ COMMANDS: Mapping[str, Command] = {
             name="attach",
             takes="ID",
             run=_attach,
-            function=_of_package("attach"),
+            function=lambda: attach,
             leave_out=("uri_or_id",),
             can_be_bound=True,
             help="Open a job that lies in S3, by its id or its URI.",
@@ -294,7 +301,7 @@ COMMANDS: Mapping[str, Command] = {
         Command(
             name="endpoints",
             run=_endpoints,
-            function=_of_package("endpoints"),
+            function=lambda: endpoints,
             can_be_bound=True,
             help="The endpoints of this account and region.",
         ),
@@ -302,7 +309,7 @@ COMMANDS: Mapping[str, Command] = {
             name="endpoint",
             takes="NAME",
             run=_endpoint,
-            function=_of_package("endpoint"),
+            function=lambda: endpoint,
             leave_out=("name", "endpoint_name"),
             help="What an endpoint is, and how it stands.",
         ),
@@ -312,7 +319,7 @@ COMMANDS: Mapping[str, Command] = {
             name="doctor",
             takes="[ENDPOINT]",
             run=_doctor,
-            function=_of_package("doctor"),
+            function=lambda: doctor,
             leave_out=("endpoint_name",),
             help="What works here, what does not, and what to do about it.",
         ),

@@ -18,6 +18,8 @@ from IPython.core.completer import CompletionContext, SimpleCompletion, context_
 
 from sm_async_nb.notebook.cell import cell_options, plan_options
 from sm_async_nb.notebook.commands import COMMANDS
+from sm_async_nb.notebook.jobs import endpoints
+from sm_async_nb.notebook.jobs import jobs as listed_jobs
 from sm_async_nb.notebook.known import KnownJobs
 from sm_async_nb.notebook.magic_options import Kind, Option
 from sm_async_nb.notebook.namespace import frames_in
@@ -148,9 +150,10 @@ def matcher(namespace: Mapping[str, Any], jobs: KnownJobs) -> Callable[[Completi
         found = _found(offers, context)
         if found is None:
             return {"completions": []}
+        offered = list(found)
         fragment = _fragment(context.text_until_cursor)
-        fitting = [SimpleCompletion(text, type=kind) for text, kind in found if text.startswith(fragment)]
-        return {"completions": fitting, "matched_fragment": fragment, "suppress": bool(fitting), "ordered": True}
+        fitting = [SimpleCompletion(text, type=kind) for text, kind in offered if text.startswith(fragment)]
+        return {"completions": fitting, "matched_fragment": fragment, "suppress": bool(offered), "ordered": True}
 
     sm_async_matcher.offers = offers
     return cast(Callable[[CompletionContext], Any], sm_async_matcher)
@@ -204,17 +207,11 @@ def _flags(options: Iterable[Option]) -> Found:
 
 
 def _endpoint_names() -> list[str]:
-    import sm_async_nb
-
-    found: Any = sm_async_nb.endpoints()
-    return _first_column(found)
+    return _first_column(endpoints())
 
 
 def _job_ids() -> list[str]:
-    import sm_async_nb
-
-    found: Any = sm_async_nb.jobs()
-    return _first_column(found)
+    return _first_column(listed_jobs())
 
 
 def _first_column(frame: pd.DataFrame) -> list[str]:

@@ -11,7 +11,7 @@ import contextvars
 import logging
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from sm_async_nb.job.job import Job
 
 # A table of more rows is not worth the time while somebody waits for the cell.
-_TABLE_ROWS, _SHOWN_ROWS, _SHOWN_CHARACTERS = 100_000, 10, 120
+_TABLE_ROWS, _SHOWN_ROWS, _SHOWN_CHARACTERS = 20_000, 10, 120
 _COLUMNS = ["status", "attempt", "latency", "error"]
 _EVERY_SECONDS = 0.5
 
@@ -58,7 +58,7 @@ def html(job: Job) -> str:
     seen = job.snapshot
     parts = [f"<p><b>{escape(job.id)}</b> to {escape(job.endpoint_name)}: {escape(_state(seen))}</p>"]
     if seen.is_over:
-        parts += [_table(job)] if len(job) <= _TABLE_ROWS else []
+        parts.append(_table(job) if len(job) <= _TABLE_ROWS else f"<p>job.table() has all {len(job):,} rows.</p>")
     elif seen.at - seen.started_at >= outside.progress_after():
         parts.append(f"<pre>{escape(text.line(seen))}</pre>")
     parts.append(f"<p><small>sm_async_nb.attach({escape(repr(job.uri))}) opens it in another kernel.</small></p>")
@@ -67,8 +67,11 @@ def html(job: Job) -> str:
 
 def _state(seen: Snapshot) -> str:
     counts = ", ".join(f"{seen[status]:,} {status}" for status in Status if seen[status]) or "no rows"
-    trouble = f"; trouble: {seen.trouble.message}" if seen.trouble and not seen.is_over else ""
-    return f"{'over' if seen.is_over else 'running'}, {counts}{trouble}"
+    if seen.is_over:
+        return f"over, {counts}"
+    if seen.paused is not None:
+        return f"paused, {counts}; {seen.paused.message}"
+    return f"running, {counts}{f'; trouble: {seen.trouble.message}' if seen.trouble else ''}"
 
 
 def _table(job: Job) -> str:
@@ -79,8 +82,16 @@ def _table(job: Job) -> str:
     good = table["status"] == str(Status.COMPLETED)
     told = table.loc[:, _COLUMNS].iloc[good.to_numpy().argsort(kind="stable")[:_SHOWN_ROWS]]
     told = told.assign(error=[_short(error) for error in told["error"]])
-    more = f"<p><small>{len(table) - len(told):,} more rows: job.table()</small></p>" if len(table) > len(told) else ""
-    return f"{told.to_html(border=0, na_rep='', escape=True)}{more}"
+    html = told.to_html(border=0, na_rep="", float_format="{:.1f}".format, escape=True)
+    return f"{html}<p><small>{' '.join(_elsewhere(len(table), len(told), failed=not good.all()))}</small></p>"
+
+
+def _elsewhere(rows: int, shown: int, *, failed: bool) -> Iterator[str]:
+    """Where the rest of it is to be had."""
+    if rows > shown:
+        yield f"{rows - shown:,} more rows: job.table()."
+    if failed:
+        yield "job.failures() has the model's own words."
 
 
 def _short(error: Any) -> str:

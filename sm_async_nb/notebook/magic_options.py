@@ -17,8 +17,7 @@ from typing import Any
 
 from IPython.core.error import UsageError
 
-_BRACKETS = {"(": ")", "[": "]", "{": "}"}
-_QUOTES = "'\""
+from sm_async_nb.notebook.line_words import split
 
 
 class Kind(Enum):
@@ -97,28 +96,6 @@ def parameter_docs(docstring: str) -> dict[str, str]:
     return told
 
 
-def split(line: str) -> list[str]:
-    """The words of a line, as a shell would cut it but for brackets: what is inside them stays together, untouched.
-
-    So ``--data df[df["plan"] == "pro"]``, ``--inference-id {{ id }}`` and ``--tags {"team": "risk"}`` need no quotes
-    around them.
-
-    Raises
-    ------
-    UsageError
-        If a quote or a bracket is never closed.
-    """
-    words: list[str] = []
-    at = 0
-    while True:
-        while at < len(line) and line[at].isspace():
-            at += 1
-        if at == len(line):
-            return words
-        word, at = _word(line, at)
-        words.append(word)
-
-
 def parse(line: str, options: Mapping[str, Option], *, help_at: str) -> Line:
     """Take a line apart.
 
@@ -167,11 +144,14 @@ def nearest(word: str, known: Iterable[str]) -> str:
 
 # Reading a function
 
+# Words that a docstring puts into quotes, or that are media types.
+_CHOICE = re.compile(r"``\"?((?<=\")[^\"`]+(?=\")|[a-z]+/[a-z0-9.+-]+)\"?``")
+
 
 def _option(parameter: inspect.Parameter, told: str) -> Option:
     kind = kind_of(str(parameter.annotation))
     default = None if parameter.default is inspect.Parameter.empty else parameter.default
-    choices = tuple(re.findall(r"``\"([^\"`]+)\"``", told)) if kind is Kind.TEXT else ()
+    choices = tuple(_CHOICE.findall(told)) if kind is Kind.TEXT else ()
     return Option(parameter=parameter.name, kind=kind, help=told.replace("``", ""), default=default, choices=choices)
 
 
@@ -187,47 +167,6 @@ def kind_of(annotation: str) -> Kind:
     if "str" in names:
         return Kind.NUMBER_OR_TEXT if names & {"int", "float"} else Kind.TEXT
     return Kind.NUMBER if names and names <= {"int", "float"} else Kind.EXPRESSION
-
-
-# Cutting a line
-
-
-def _word(line: str, at: int) -> tuple[str, int]:
-    word = ""
-    while at < len(line) and not line[at].isspace():
-        if line[at] in _QUOTES:
-            end = _end_of_quote(line, at)
-            word += line[at + 1 : end - 1]
-        elif line[at] in _BRACKETS:
-            end = _end_of_bracket(line, at)
-            word += line[at:end]
-        else:
-            end = at + 1
-            word += line[at]
-        at = end
-    return word, at
-
-
-def _end_of_quote(line: str, at: int) -> int:
-    end = line.find(line[at], at + 1)
-    if end < 0:
-        raise UsageError(f"The quote {line[at]} before {line[at + 1 : at + 21]!r} is never closed.")
-    return end + 1
-
-
-def _end_of_bracket(line: str, at: int) -> int:
-    open_, closing = at, [_BRACKETS[line[at]]]
-    while closing:
-        at += 1
-        if at >= len(line):
-            raise UsageError(f"The bracket {line[open_]} before {line[open_ + 1 : open_ + 21]!r} is never closed.")
-        if line[at] in _QUOTES:
-            at = _end_of_quote(line, at) - 1
-        elif line[at] in _BRACKETS:
-            closing.append(_BRACKETS[line[at]])
-        elif line[at] == closing[-1]:
-            closing.pop()
-    return at + 1
 
 
 # Finding an option and its value

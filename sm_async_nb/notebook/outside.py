@@ -206,6 +206,11 @@ def current(name: str) -> tuple[Any, str]:
     return _session[-1](name) if _session else outside(name)
 
 
+def otherwise(name: str, given: Any) -> Any:
+    """What a call was given, or else the setting as it stands; whoever uses it checks it."""
+    return current(name)[0] if given is None else given
+
+
 def ask(session: Callable[[str], tuple[Any, str]] | None) -> None:
     """Let a session have the first word, or nobody any more."""
     _session[:] = [] if session is None else [session]

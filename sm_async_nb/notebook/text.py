@@ -5,6 +5,7 @@ The line is tqdm's, which everybody can read: share done, a bar, counts, time go
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -70,7 +71,7 @@ class _TerminalFace:
         if time.monotonic() - self._shown_at < _REDRAW_SECONDS and not seen.is_over:
             return
         self._shown_at = time.monotonic()
-        text = line(seen)
+        text = line(seen)[: _columns_of(self._stream)]
         self._stream.write(f"\r{text.ljust(self._width)}")
         self._stream.flush()
         self._width = len(text)
@@ -78,6 +79,14 @@ class _TerminalFace:
     def close(self) -> None:
         self._stream.write("\n")
         self._stream.flush()
+
+
+def _columns_of(stream: TextIO) -> int | None:
+    """How long a line may be that is to be rewritten: one that is wrapped would leave its first part behind."""
+    try:
+        return max(os.get_terminal_size(stream.fileno()).columns - 1, 0) or None
+    except (OSError, ValueError):
+        return None
 
 
 class _LogFace:
@@ -154,6 +163,8 @@ def _joined(counts: list[str]) -> list[str]:
 
 
 def _trouble(seen: Snapshot) -> list[str]:
+    if seen.paused is not None:
+        return [f"· paused: {seen.paused.message}"]
     if seen.trouble is None or seen.is_over:
         return []
     return [f"· trouble for {_clock(seen.at - seen.trouble.since)}: {seen.trouble.message}"]

@@ -45,7 +45,7 @@ _NEXT_STEPS: tuple[tuple[type[SmAsyncError], str], ...] = (
     (ServiceTroubleError, "It says nothing about your rows: run the cell again."),
     (RequestError, "%sm_async doctor ENDPOINT names each permission that is missing."),
 )
-_ALL_OF_IT = "%config SmAsync.verbose_errors = True shows all of it."
+_ALL_OF_IT = "%tb shows all of it, %config SmAsync.verbose_errors = True always."
 
 
 @contextmanager
@@ -66,8 +66,16 @@ def plainly(*, verbose: bool, respell: Callable[[str], str] = str) -> Iterator[N
 
 
 def rendered(error: BaseException, told: str) -> BaseException:
-    """The same exception, which IPython shows as these words."""
-    error._render_traceback_ = told.splitlines  # type: ignore[attr-defined]  # IPython's own protocol
+    """The same exception, which IPython shows as these words, once: %tb has the traceback.
+
+    A job that stopped raises one exception whenever it is waited for, and a caller of the library gets all of it.
+    """
+
+    def render() -> list[str]:
+        del error._render_traceback_  # type: ignore[attr-defined]
+        return told.splitlines()
+
+    error._render_traceback_ = render  # type: ignore[attr-defined]  # IPython's own protocol
     return error
 
 

@@ -287,7 +287,10 @@ def test_results_before_the_end_have_missing_values_for_what_is_not_there(sessio
     frame = pd.DataFrame({"x": range(100)})
     job = frame.sm_async.submit("local-endpoint", session=session)
 
-    early = job.results()
+    with pytest.warns(
+        UserWarning, match=r"^\d+ of 100 requests are still on their way; "
+    ):
+        early = job.results()
     job.wait()
 
     assert len(frame) == len(early)
@@ -313,7 +316,13 @@ def test_a_job_in_s3_has_its_manifest_frame_and_journal(session, local):
     keys = [item["Key"] for item in s3.list_objects_v2(Bucket="sm-async-local", Prefix="sm-async-nb/kept/")["Contents"]]
     manifest = json.load(s3.get_object(Bucket="sm-async-local", Key="sm-async-nb/kept/manifest.json")["Body"])
     names = {key.removeprefix("sm-async-nb/kept/") for key in keys}
-    shard = {"frame.parquet", "slots.parquet", "inputs/00000001.json", "journal/00000000.parquet", "lease/00000001.json"}
+    shard = {
+        "frame.parquet",
+        "slots.parquet",
+        "inputs/00000001.json",
+        "journal/00000000.parquet",
+        "lease/00000001.json",
+    }
     assert {"manifest.json", *(f"shards/00000/{name}" for name in shard)} <= names
     assert "application/json" == manifest["asked"]["content_type"]
     assert 2 == manifest["requests"] == len(job)

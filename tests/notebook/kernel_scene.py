@@ -78,6 +78,9 @@ class Kernel:
                 break
         ran.seconds = time.monotonic() - self._started_at
         ran.status = self._reply(cell, give_up)["content"]["status"]
+        if ran.status == "error":
+            # After any error a kernel drops what was queued behind it, for a moment that no hand is quick enough for.
+            time.sleep(0.2)
         return ran
 
     def updates(self, until, timeout=PATIENCE):

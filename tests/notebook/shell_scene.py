@@ -81,5 +81,6 @@ def shell(ip, capsys):
         yield Shell(ip, capsys)
     finally:
         ip.run_cell("%unload_ext sm_async_nb")
+        ip.config.pop("SmAsync", None)  # where %config keeps what a later load is to find
         for name in set(ip.user_ns) - before:
             del ip.user_ns[name]

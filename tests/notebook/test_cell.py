@@ -7,9 +7,19 @@ import json
 
 import pandas as pd
 import pytest
+from botocore.exceptions import ClientError
 
+from sm_async_nb.errors import (
+    CredentialsError,
+    EndpointNotInServiceError,
+    JobInUseError,
+    ServiceTroubleError,
+    StorageAccessError,
+    TooManyFailuresError,
+)
 from sm_async_nb.notebook.accessor import SmAsyncAccessor
 from sm_async_nb.notebook.cell import cell_help, submit_options
+from sm_async_nb.notebook.told import plainly
 
 # What it takes
 
@@ -53,7 +63,7 @@ def test_the_value_is_told_as_the_job_tells_itself(shell):
     """In a terminal the cell waits, and a quick job shows nothing but its end."""
     ran = shell.run("%%sm_async double --data df --name monday")
 
-    assert "Out[0]: <Job monday to double, over: 3 completed>\n" == ran.stdout
+    assert "]: <Job monday to double, over: 3 completed>\n" == ran.stdout[len("Out[0") :]
     assert "" == ran.stderr
 
 
@@ -241,7 +251,7 @@ MISUSES = {
     "echo --data df.x": "--data df.x is a Series, not a DataFrame. df.x.to_frame() may make one.",
     "echo --data [1]": "--data [1] is a list, not a DataFrame. pd.DataFrame([1]) may make one.",
     "echo --data df --dta df": "--dta is no option. Did you mean --data? %%sm_async --help lists them.",
-    "echo --data df --nothing": "--nothing is no option. %%sm_async --help lists them.",
+    "echo --data df --zzz": "--zzz is no option. %%sm_async --help lists them.",
     "echo --data df --data df": "--data is given twice.",
     "echo --data df -d df": "--data is given twice.",
     "echo --data dff": "There is no variable dff. Did you mean df? Frames here: df.",
@@ -335,17 +345,20 @@ def test_an_error_of_the_service_is_short_and_says_what_next(shell):
         "StorageAccessError: There is no bucket 'no-such-bucket'. Check the name, the account and the region."
         " Pass --input-prefix 's3://bucket/prefix', or set SM_ASYNC_INPUT_PREFIX. Nothing was sent.\n"
         "%sm_async doctor ENDPOINT names each permission that is missing.\n"
-        "%config SmAsync.verbose_errors = True shows all of it.\n"
+        "%tb shows all of it, %config SmAsync.verbose_errors = True always.\n"
     )
 
 
 def test_all_of_an_error_is_there_for_who_wants_it(shell):
-    """With the frames of the library."""
+    """With the frames of the library; of the last one, or of each."""
+    shell.run("%%sm_async echo --data df --input-prefix s3://no-such-bucket/in")
+    last = shell.run("%tb")
     shell.run("%config SmAsync.verbose_errors = True")
     ran = shell.run("%%sm_async echo --data df --input-prefix s3://no-such-bucket/in")
 
-    assert "Traceback (most recent call last)" in ran.stdout + ran.stderr
-    assert "submit.py" in ran.stdout + ran.stderr
+    for told in (last.stdout + last.stderr, ran.stdout + ran.stderr):
+        assert "Traceback (most recent call last)" in told
+        assert "submit.py" in told
 
 
 def test_who_calls_the_library_keeps_the_traceback(shell):
@@ -355,17 +368,54 @@ def test_who_calls_the_library_keeps_the_traceback(shell):
     assert "Traceback (most recent call last)" in ran.stdout + ran.stderr
 
 
+def raised_plainly(error, *, cause=None, verbose=False):
+    """What passes through a magic when this is raised in the library."""
+    with pytest.raises(type(error)) as caught, plainly(verbose=verbose):
+        raise error from cause
+    return caught.value
+
+
+REFUSED = ClientError(
+    {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"RequestId": "r-123", "HTTPStatusCode": 403}}, "PutObject"
+)
+
+
 def test_a_refusal_has_the_request_id_of_the_service():
-    """It is what AWS asks for first."""
-    from botocore.exceptions import ClientError
+    """It is what AWS asks for first; the step to take is behind it."""
+    told = raised_plainly(StorageAccessError("S3 refused s3:PutObject."), cause=REFUSED)
 
-    from sm_async_nb.notebook.told import request_id
+    assert told._render_traceback_() == [
+        "StorageAccessError: S3 refused s3:PutObject.",
+        "AWS request id: r-123",
+        "%sm_async doctor ENDPOINT names each permission that is missing.",
+        "%tb shows all of it, %config SmAsync.verbose_errors = True always.",
+    ]
 
-    said = {"Error": {"Code": "AccessDenied"}, "ResponseMetadata": {"RequestId": "r-123", "HTTPStatusCode": 403}}
-    error = RuntimeError("no")
-    error.__cause__ = ClientError(said, "PutObject")
 
-    assert "r-123" == request_id(error)
+@pytest.mark.parametrize(
+    ("error", "step"),
+    [
+        (CredentialsError("Expired."), "%sm_async doctor says who you are and what you may do."),
+        (EndpointNotInServiceError("Creating."), "%sm_async endpoint NAME shows how it stands."),
+        (JobInUseError("Theirs."), "%sm_async attach ID --read-only looks on."),
+        (ServiceTroubleError("503."), "It says nothing about your rows: run the cell again."),
+        (TooManyFailuresError("9 failed."), "%sm_async failures has the model's own words."),
+    ],
+    ids=lambda case: type(case).__name__ if isinstance(case, Exception) else "",
+)
+def test_each_kind_of_error_has_its_next_step(error, step):
+    """In one line behind the fact."""
+    assert step == raised_plainly(error)._render_traceback_()[1]
+
+
+def test_an_error_of_the_sdk_that_nobody_explained_is_short_too():
+    """It has its request id all the same."""
+    assert "AWS request id: r-123" in raised_plainly(REFUSED)._render_traceback_()
+
+
+def test_what_is_nobodys_but_pythons_is_left_alone():
+    """A defect needs its traceback."""
+    assert not hasattr(raised_plainly(ZeroDivisionError()), "_render_traceback_")
 
 
 # Life with it

@@ -62,7 +62,8 @@ class Round:
     @property
     def is_orderly(self) -> bool:
         """Whether one sent everything, and the other was refused or found nothing left to do."""
-        return sorted(self.sent) in ([_ROWS], [0, _ROWS]) and self.refused in ([], ["JobInUseError"])
+        told = len(self.sent) + len(self.refused) == 2 and set(self.refused) <= {"JobInUseError"}
+        return told and sorted(self.sent) in ([_ROWS], [0, _ROWS]) and not self.sent_by_both
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -151,6 +151,17 @@ def test_a_terminal_is_redrawn_ten_times_a_second_at_most(terminal, monotonic):
     assert re.findall(r"\| (./.) ", terminal.getvalue()) == ["0/5", "5/5", "5/5"]
 
 
+@pytest.mark.parametrize(("columns", "expected"), [(40, 39), (200, 75), (0, 75)])
+def test_a_narrow_terminal_gets_a_shorter_line(terminal, monotonic, monkeypatch, columns, expected):
+    """One that is wrapped cannot be rewritten; a terminal that does not know its width says 0."""
+    terminal.fileno = lambda: 2
+    monkeypatch.setattr(text.os, "get_terminal_size", lambda _: SimpleNamespace(columns=columns))
+    with progress_line(after=0) as show:
+        show(seen(10, accepted=64, completed=36))
+
+    assert expected == len(terminal.getvalue().strip("\r\n"))
+
+
 def test_a_log_gets_a_line_now_and_then_and_one_at_the_end(log, monotonic):
     """Output that is kept is not filled with carriage returns."""
     with progress_line(after=0) as show:

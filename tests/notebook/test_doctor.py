@@ -1,0 +1,186 @@
+"""``sm_async_nb.doctor()``: a line for everything a job needs, and what to do about each that is bad."""
+
+from __future__ import annotations
+
+import boto3
+import pytest
+
+import sm_async_nb
+from sm_async_nb.local import Faults, LocalEndpoint
+from sm_async_nb.notebook import doctor as module
+from sm_async_nb.notebook import doctor_aws
+
+
+@pytest.fixture(autouse=True)
+def _empty_folder(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+
+
+@pytest.fixture
+def session(local):
+    return local.session()
+
+
+def states(report):
+    """The lines of a report that are not good, by what they are about."""
+    bad = report.table[report.table["state"] != "ok"]
+    return {check: line.tolist() for check, line in bad.iterrows()}
+
+
+@pytest.fixture
+def refusing(local):
+    """Sets what S3 refuses."""
+
+    def refuse(pattern):
+        local.faults = Faults(s3_denied=1.0, s3_only=pattern)
+
+    yield refuse
+    local.faults = Faults()
+
+
+def test_everything_is_good_where_all_is_there(session):
+    """Versions, front end, identity, abilities, endpoint and each permission by its name."""
+    report = sm_async_nb.doctor("echo", session=session)
+    checks = set(report.table.index)
+
+    assert report.is_good
+    assert {"python", "sm-async-nb", "botocore", "s3fs", "ipykernel", "front end", "region", "credentials"} <= checks
+    assert {"SDK: body", "SDK: filename", "SDK: s3_output_path_extension", "sagemaker:DescribeEndpoint"} <= checks
+    for place in ("", "outputs ", "failures "):
+        assert [check for check in checks if check.startswith(f"s3:GetObject {place}s3://")]
+        assert [check for check in checks if check.startswith(f"s3:ListBucket {place}s3://")]
+    assert "s3:PutObject s3://sm-async-local/sm-async-nb" in checks
+
+
+def test_it_says_who_you_are_and_never_a_secret(monkeypatch, local):
+    """The ARN, and where the keys came from."""
+    for name, value in {**local.environment, "AWS_SECRET_ACCESS_KEY": "very-secret"}.items():
+        monkeypatch.setenv(name, value)
+    told = str(sm_async_nb.doctor())
+
+    assert "arn:aws:sts::123456789012:user/moto (from env)" in told
+    assert "very-secret" not in told
+
+
+def test_it_sends_nothing_to_the_model_and_leaves_one_small_object(session, local):
+    """What it cost is what it says."""
+    local.reset_calls()
+    report = sm_async_nb.doctor("echo", session=session, input_prefix="s3://sm-async-local/doctor")
+    calls = local.calls
+
+    found = session.client("s3").list_objects_v2(Bucket="sm-async-local", Prefix="doctor/")["Contents"]
+    assert ["doctor/sm-async-doctor.txt"] == [item["Key"] for item in found]
+    assert 0 == calls["sagemaker-runtime InvokeEndpointAsync"]
+    assert 1 == calls["s3 PutObject"]
+    assert "not tried" == report.table.loc["sagemaker:InvokeEndpointAsync", "state"]
+
+
+def test_no_region():
+    """The first thing that can be missing; nothing behind it is tried."""
+    assert {
+        "session": [
+            "BAD",
+            "No AWS region is configured.",
+            "Set AWS_DEFAULT_REGION, or pass session=boto3.Session(region_name=...).",
+        ]
+    } == states(sm_async_nb.doctor())
+
+
+def test_no_credentials(monkeypatch):
+    """Nor can anything be reached without."""
+    session = boto3.Session(region_name="eu-west-1")
+    found = states(sm_async_nb.doctor("echo", session=session))
+
+    assert ["BAD", "none were found", "Configure a profile or sign in, or pass session=."] == found["credentials"]
+    assert ["not tried", "without credentials nothing can be reached", ""] == found["endpoint and buckets"]
+
+
+def test_an_endpoint_that_is_not_there(session):
+    """With the nearest name."""
+    found = states(sm_async_nb.doctor("eco", session=session))
+
+    assert found["sagemaker:DescribeEndpoint"] == [
+        "BAD",
+        "There is no endpoint 'eco' in us-east-1 for these credentials.",
+        "Did you mean 'echo'?",
+    ]
+
+
+def test_no_endpoint_is_named(session):
+    """Then it says how."""
+    found = states(sm_async_nb.doctor(session=session))
+
+    assert ["not tried", "name an endpoint: sm_async_nb.doctor('my-endpoint')", ""] == found["endpoint and buckets"]
+
+
+def test_a_bucket_that_is_not_there(session):
+    """Each permission on it is told by its name."""
+    found = states(sm_async_nb.doctor("echo", session=session, input_prefix="s3://no-such-bucket/in"))
+
+    expected = ["BAD", "There is no bucket 'no-such-bucket'.", "Check the name, the account and the region."]
+    assert {f"s3:{action} s3://no-such-bucket/in": expected for action in ("PutObject", "GetObject", "ListBucket")} == {
+        check: told for check, told in found.items() if told[0] == "BAD"
+    }
+
+
+@pytest.mark.parametrize("operation", ["PutObject", "GetObject", "ListObjectsV2"])
+def test_a_permission_that_is_missing_is_named(session, refusing, operation):
+    """S3 says 403, and every line that needs it is bad; the others are not."""
+    permission = {"ListObjectsV2": "s3:ListBucket"}.get(operation, f"s3:{operation}")
+    refusing(f"{operation} *")
+    found = states(sm_async_nb.doctor("echo", session=session))
+
+    bad = {check: told for check, told in found.items() if told[0] == "BAD"}
+    assert {permission} == {check.split()[0] for check in bad}
+    for _, fact, way in bad.values():
+        assert fact.startswith(f"S3 refused {permission} on s3://sm-async-local/")
+        assert f"These credentials need {permission}." == way
+
+
+def test_an_endpoint_without_a_failure_path():
+    """It will be missed on the day of the first failure."""
+    with LocalEndpoint(lambda body, *_: body, endpoint_name="pathless", failure_path=False) as local:
+        found = states(sm_async_nb.doctor("pathless", session=local.session()))
+
+    assert "BAD" == found["failure path"][0]
+
+
+@pytest.mark.parametrize(("name", "value"), [("wait", "perhaps"), ("concurrency", "0"), ("progress_after", "soon")])
+def test_a_bad_setting_is_found(monkeypatch, session, name, value):
+    """With where it comes from, and what sets it right."""
+    monkeypatch.setenv(f"SM_ASYNC_{name.upper()}", value)
+    found = states(sm_async_nb.doctor(session=session))
+
+    assert "BAD" == found[f"setting {name}"][0]
+    assert f"got {value!r} from SM_ASYNC_{name.upper()}" in found[f"setting {name}"][1]
+    assert found[f"setting {name}"][2].startswith(f"%config SmAsync.{name} = ")
+
+
+def test_what_never_answers_is_given_up(monkeypatch, session):
+    """A network that is gone does not keep anybody for minutes."""
+    monkeypatch.setattr(doctor_aws, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(session, "get_credentials", lambda: __import__("time").sleep(2))
+    found = states(sm_async_nb.doctor(session=session))
+
+    assert ["BAD", "no answer within 0.2 seconds"] == found["credentials"][:2]
+
+
+def test_a_report_is_a_text_a_table_and_html(session):
+    """All of it in each, and escaped in the last."""
+    report = sm_async_nb.doctor("<img src=x>", session=session)
+    told, html = str(report), report._repr_html_()
+
+    assert told.splitlines()[0] == f"1 of {len(report.findings)} lines is bad"
+    assert repr(report) == told
+    assert len(report.findings) == len(report.table) == html.count("<tr>") - 1
+    assert "<img" not in html
+    assert "&lt;img src=x&gt;" in html
+
+
+@pytest.mark.parametrize(("found", "state"), [("7.0.1", "BAD"), ("7.3.0", "ok"), ("6.31.0", "ok")])
+def test_the_ipykernel_that_cannot_show_threads_is_named(monkeypatch, found, state):
+    """7.0 alone."""
+    monkeypatch.setattr(module, "version", lambda name: found)
+    told = {finding.check: finding for finding in module._versions()}
+
+    assert state == told["ipykernel"].state
