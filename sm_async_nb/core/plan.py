@@ -166,13 +166,15 @@ Action = Send | Record | LookForAnswers | DeclareExpired | Retry | Stop | Cancel
 def next_actions(ledger: Ledger, now: float, limits: Limits, underway: Underway) -> list[Action]:
     """All that should be begun now, ending with how long to sleep, or with :class:`Finish` or :class:`GiveUp`."""
     again = _to_retry(ledger, limits, underway)
+    stop = list(_stop(ledger, limits, underway, again))
+    if stop:
+        return [*stop, Sleep(now)]  # also where all has ended: whoever waits is told
     nothing_comes = not (underway.unrecorded or underway.findings or underway.recording or again.size)
     if nothing_comes and ledger.is_finished and not _owes_a_look(ledger, underway):
         return [Finish()]
     if nothing_comes and underway.lost and underway.lost == _unfinished(ledger):
         return [GiveUp()]
     return [
-        *_stop(ledger, limits, underway, again),
         *_cancel(ledger, underway),
         *_retry(ledger, now, underway, again),
         *_send(ledger, now, limits, underway),

@@ -75,6 +75,7 @@ class Job:
         lease: Lease | None,
         meter: Meter,
         progress: Callable[[], AbstractContextManager[ShowProgress]],
+        stopped: str | None = None,
     ) -> None:
         self._papers: Papers = opened.papers
         self._document: Document = opened.document
@@ -85,7 +86,9 @@ class Job:
         self._meter = meter
         self._reports = Reports(opened.papers, opened.ledger, self._lock, self._open_storage)
         now = time.time()
-        self._newest = Newest(Snapshot(revision=0, at=now, started_at=now, counts=self._ledger.counts, is_over=True))
+        self._newest = Newest(
+            Snapshot(revision=0, at=now, started_at=now, counts=self._ledger.counts, stopped=stopped, is_over=True)
+        )
         self._endpoint: Endpoint | None = None
         self._watched: Future[None] | None = None
         self._next_segment = opened.beginning.next_segment
@@ -176,6 +179,10 @@ class Job:
         return self._course is None
 
     @property
+    def _has_left(self) -> bool:
+        return self._course is not None and self._course.has_left
+
+    @property
     def is_at_work(self) -> bool:
         """Whether the job is followed, or watched, by this kernel and not over."""
         return not self.snapshot.is_over
@@ -205,7 +212,8 @@ class Job:
         seen = self.snapshot
         stands = ", ".join(f"{seen[status]} {status}" for status in Status if seen[status]) or "no rows"
         packed = f"{len(self)} rows in {seen.requests} requests, " if seen.requests != len(self) else ""
-        return f"<Job {self.id} to {self.endpoint_name}, {_state(seen)}: {packed}{stands}{_remark(seen)}>"
+        state = "not followed here any more" if self._has_left else _state(seen)
+        return f"<Job {self.id} to {self.endpoint_name}, {state}: {packed}{stands}{_remark(seen)}>"
 
     def stats(self) -> Stats:
         """What this kernel's calls to AWS came to: how many of each, bytes, S3's fee, and throttles."""
@@ -504,8 +512,8 @@ class Job:
         seen = self.snapshot
         if seen.is_over and seen.stopped not in (None, _CANCELLED):
             raise TooManyFailuresError(
-                f"Job {self.id} stopped sending: {seen.stopped}. {seen[Status.CANCELLED]:,} requests were not sent;"
-                " what has come is in job.results(), and job.retry(status='cancelled') sends the rest."
+                f"Job {self.id} went wrong: {seen.stopped}. {_what_was_not_sent(seen)}What has come is in job.results()"
+                " and job.failures()."
             )
 
     def _what_stopped_it(self) -> BaseException | None:
@@ -560,12 +568,17 @@ class Job:
 
 
 def _warn_of_what_is_on_its_way(seen: Snapshot) -> None:
-    if not seen.is_over:
+    if seen.ended < seen.requests:
         warnings.warn(
             f"{seen.requests - seen.ended:,} of {seen.requests:,} requests are still on their way; their rows have no"
             " answers yet. job.wait() waits for them.",
             stacklevel=3,
         )
+
+
+def _what_was_not_sent(seen: Snapshot) -> str:
+    left = seen[Status.CANCELLED]
+    return f"{left:,} requests were not sent; job.retry(status='cancelled') sends them. " if left else ""
 
 
 def _state(seen: Snapshot) -> str:

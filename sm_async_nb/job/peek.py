@@ -53,9 +53,10 @@ def is_one_row_each(job: Job) -> bool:
     return len(packing) == len(packing.slot_of_row)
 
 
-def revision(job: Job) -> int:
-    """A number that changes whenever anything is learned."""
-    return job._ledger.revision
+def revision(job: Job) -> tuple[int, int, int]:
+    """Numbers that change whenever anything is learned, or fetched."""
+    answers = job._reports._answers
+    return job._ledger.revision, len(answers.messages), int(np.count_nonzero(answers._fetched))
 
 
 def column(job: Job, name: str) -> npt.NDArray[Any]:

@@ -62,8 +62,8 @@ def attach(
     if here is not None:
         return here.go_on(session)
     meter = Meter()
-    found, lease = background.run(_attach(session, meter, layout, read_only=read_only))
-    job = Job(found, session=session, lease=lease, meter=meter, progress=progress)
+    found, lease, stopped = background.run(_attach(session, meter, layout, read_only=read_only))
+    job = Job(found, session=session, lease=lease, meter=meter, progress=progress, stopped=stopped)
     return followed(job, layout) if found.has_more_to_do else job
 
 
@@ -125,17 +125,22 @@ def _checked(layout: JobLayout) -> JobLayout:
     return layout
 
 
-async def _attach(session: Session, meter: Meter, layout: JobLayout, *, read_only: bool) -> tuple[Opened, Lease | None]:
+async def _attach(
+    session: Session, meter: Meter, layout: JobLayout, *, read_only: bool
+) -> tuple[Opened, Lease | None, str | None]:
+    """The job, what allows to write to it, and why it stopped itself, if it did."""
     terms = await _terms_of(session, meter, layout)
     async with open_storage(session, terms=terms) as opened:
         storage = MeteredStorage(opened, meter)
         reading = await open_job(storage, layout, known_fields(session))
+        state = await read_lease(storage, layout)
+        stopped = state.told.get("stopped") if state is not None else None
         if read_only:
-            return reading.opened, None
+            return reading.opened, None, stopped
         lease = Lease(storage, layout, now=time.time)
         if reading.opened.has_more_to_do and await _acquired(lease, reading.opened):
             await reading.read_on(storage)
-        return reading.opened, lease
+        return reading.opened, lease, stopped
 
 
 async def _acquired(lease: Lease, found: Opened) -> bool:

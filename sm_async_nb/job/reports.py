@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import warnings
 from collections.abc import Callable, Coroutine
 from contextlib import AbstractAsyncContextManager
 from pathlib import Path
@@ -17,7 +18,7 @@ from sm_async_nb.core.columns import BoolArray, IntArray
 from sm_async_nb.core.ledger import Fact, Learned, Ledger, Status
 from sm_async_nb.core.problems import label
 from sm_async_nb.core.verdict import error_class_of
-from sm_async_nb.errors import InferenceFailedError, InvocationExpiredError, RequestError, SmAsyncError
+from sm_async_nb.errors import InferenceFailedError, InvocationExpiredError, RequestError, SmAsyncError, SmAsyncWarning
 from sm_async_nb.job import background
 from sm_async_nb.job.answers import Answers
 from sm_async_nb.job.export import Target, parts
@@ -78,6 +79,7 @@ class Reports:
         self._load_outputs(np.arange(len(self._batch)))
         if shape.errors == "raise":
             self._raise_first_failure()
+        self._warn_of_what_cannot_be_read()
         rows, index = np.arange(len(self._batch.frame)), self._batch.frame.index
         if not join:
             return self._answers.frame(rows, index, shape)
@@ -223,6 +225,18 @@ class Reports:
             completed = self._ledger.where(Status.COMPLETED)
         told = np.array(sorted(self._answers.messages), dtype=np.int64)
         return np.intersect1d(completed, told)
+
+    def _warn_of_what_cannot_be_read(self) -> None:
+        """Those that completed and have no value all the same: their output is gone, or is not what it says it is."""
+        unreadable = self._undecodable()
+        if unreadable.size:
+            first = self._answers.messages[int(unreadable[0])]
+            warnings.warn(
+                f"{unreadable.size:,} completed requests have no readable output. The first: {first}"
+                " job.failures() has them all.",
+                SmAsyncWarning,
+                stacklevel=4,
+            )
 
     def _raise_first_failure(self) -> None:
         failures = self.failures()

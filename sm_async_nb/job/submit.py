@@ -61,8 +61,9 @@ class Wishes:
                 "retry_failed= and restart= are about a job that was there before; say which with name=."
                 " Nothing was sent."
             )
-        if not all(isinstance(text, str) for pair in self.tags.items() for text in pair):
-            raise RequestError(f"tags= takes texts by names that are texts, got {dict(self.tags)!r}. Nothing was sent.")
+        is_mapping = isinstance(self.tags, Mapping)
+        if not is_mapping or not all(isinstance(text, str) for pair in self.tags.items() for text in pair):
+            raise RequestError(f"tags= takes texts by names that are texts, got {self.tags!r}. Nothing was sent.")
         if not isinstance(self.note, str):
             raise RequestError(f"note= takes a text, got {type(self.note).__name__}. Nothing was sent.")
 

@@ -350,11 +350,13 @@ class TestStopping:
         not_sent = int((table["status"] == "cancelled").sum())
 
         assert re.fullmatch(
-            rf"Job {job.id} stopped sending: {why}\. {not_sent} requests were not sent; what has come is in"
-            r" job\.results\(\), and job\.retry\(status='cancelled'\) sends the rest\.",
+            rf"Job {job.id} went wrong: {why}\. {not_sent} requests were not sent;"
+            r" job\.retry\(status='cancelled'\) sends them\."
+            r" What has come is in job\.results\(\) and job\.failures\(\)\.",
             str(caught.value),
         )
         assert 0 < not_sent < 60
+        assert job.snapshot.stopped == sm_async_nb.attach(job.uri, session=session).snapshot.stopped
         completed = table["status"] == "completed"
         assert (2 * frame["x"])[completed].tolist() == job.results()["y"].dropna().tolist()
 

@@ -11,13 +11,18 @@ from hypothesis import strategies as st
 
 from sm_async_nb.core.ledger import Fact, Learned, Ledger
 from sm_async_nb.core.plan import (
+    MAX_IN_FLIGHT,
+    Cancel,
     DeclareExpired,
     Finish,
+    GiveUp,
     Limits,
     LookForAnswers,
     Record,
+    Retry,
     Send,
     Sleep,
+    Stop,
     Underway,
     first_look,
     next_actions,
@@ -444,3 +449,131 @@ def test_from_the_shortest_to_the_longest_pause_it_takes_a_dozen_looks():
         pause, looks = pause_after(pause, found=0, **one_list), looks + 1
 
     assert looks == 11
+
+
+# Trying again, stopping, and giving up
+
+
+def failed(statuses, length=30):
+    """A ledger whose first requests failed with these statuses of the model's; the others wait for their answers."""
+    ledger = Ledger(length, allowance=ALLOWANCE)
+    everything, first = np.arange(length), np.arange(len(statuses))
+    ledger.apply(Learned(fact=Fact.ACCEPTED, requests=everything, at=NOON))
+    told = {"http_status": [str(status) if status else None for status in statuses]}
+    ledger.apply(Learned(fact=Fact.FAILURE_FOUND, requests=first, at=NOON, details=told))
+    return ledger
+
+
+def actions(kind, ledger, now=NOON, *, limits, **state):
+    found = next_actions(ledger, now, limits, underway(len(ledger), **state))
+    return [action for action in found if isinstance(action, kind)]
+
+
+@pytest.mark.parametrize(("after", "expected"), [(4.9, []), (5.0, [0, 2]), (1_000.0, [0, 2])])
+def test_what_may_pass_is_sent_again_after_a_rest(after, expected):
+    """5xx and nothing else, five seconds after the first time."""
+    found = actions(Retry, failed([500, 400, 503, None]), NOON + after, limits=Limits(retries=1))
+
+    assert expected == [request for action in found for request in action.requests.tolist()]
+
+
+def test_the_plan_wakes_up_for_a_retry():
+    """Nothing else may happen until then."""
+    limits = Limits(retries=1)
+    sleeps = actions(Sleep, failed([500], 1), NOON, limits=limits, looked_at=NOON)
+
+    assert [NOON + 5] == [sleep.until for sleep in sleeps]
+
+
+def test_nothing_is_retried_that_was_tried_often_enough_or_is_being_retried():
+    """Attempts are counted, and a fact that is being written is not noted twice."""
+    ledger = failed([500, 500])
+    ledger.attempt[0] = 2
+
+    assert [] == actions(Retry, ledger, NOON + 900, limits=Limits(retries=2), busy=[1])
+
+
+@pytest.mark.parametrize(
+    ("max_failures", "statuses", "expected"),
+    [
+        (2, [400] * 2, []),
+        (2, [400] * 3, ["3 requests ended badly, more than max_failures=2"]),
+        (0, [400], ["1 requests ended badly, more than max_failures=0"]),
+        (0.5, [400] * 19, []),
+        (0.5, [400] * 20, ["20 of 20 requests ended badly, more than max_failures=0.5"]),
+        (None, [400] * 30, []),
+    ],
+)
+def test_more_failures_than_allowed_stop_the_job(max_failures, statuses, expected):
+    """A share of them says something only when twenty have ended."""
+    found = actions(Stop, failed(statuses), limits=Limits(max_failures=max_failures))
+
+    assert expected == [action.reason for action in found]
+
+
+def test_a_job_that_went_wrong_says_so_although_all_has_ended():
+    """It may be over before anybody has counted."""
+    ledger = failed([400] * 30)
+
+    assert [Stop, Sleep] == [
+        type(action) for action in next_actions(ledger, NOON, Limits(max_failures=3), underway(30))
+    ]
+    assert [Finish()] == next_actions(ledger, NOON, Limits(max_failures=3), underway(30, is_stopped=True))
+
+
+def test_failures_that_will_be_retried_do_not_count_yet():
+    """They may pass."""
+    assert [] == actions(Stop, failed([500] * 5), limits=Limits(max_failures=3, retries=1))
+
+
+def test_a_job_that_is_stopped_cancels_what_nobody_is_sending():
+    """And sends nothing."""
+    ledger = Ledger(5, allowance=ALLOWANCE)
+
+    assert [[0, 2, 3, 4]] == [
+        action.requests.tolist() for action in actions(Cancel, ledger, limits=LIMITS, busy=[1], is_stopped=True)
+    ]
+    assert [] == actions(Send, ledger, limits=LIMITS, is_stopped=True)
+
+
+@pytest.mark.parametrize(("send_until", "sends"), [(NOON - 1, 0), (NOON, 0), (NOON + 1, 1)])
+def test_nothing_is_sent_without_a_lease(send_until, sends):
+    """Somebody else may be sending."""
+    assert sends == len(actions(Send, Ledger(5, allowance=ALLOWANCE), limits=LIMITS, send_until=send_until))
+
+
+def test_no_more_is_sent_at_a_time_than_the_service_bears():
+    """The window is smaller than the concurrency after a throttle."""
+    (send,) = actions(Send, Ledger(9, allowance=ALLOWANCE), limits=LIMITS, window=2)
+
+    assert [0, 1] == send.requests.tolist()
+
+
+def test_only_lost_payloads_are_left():
+    """Then somebody has to be told."""
+    ledger = ledger_of(3, ACCEPTED=1)
+    ledger.apply(Learned(fact=Fact.OUTPUT_FOUND, requests=np.array([0]), at=NOON))
+
+    assert [GiveUp()] == next_actions(ledger, NOON, LIMITS, underway(3, busy=[1, 2], lost=2))
+    assert [] == actions(GiveUp, ledger, limits=LIMITS, busy=[1], lost=1)
+
+
+def test_more_in_flight_than_the_service_holds_is_refused():
+    """Its queue would refuse them."""
+    with pytest.raises(RequestError, match="max_in_flight must be at most 120,000"):
+        Limits(max_in_flight=MAX_IN_FLIGHT + 1)
+
+
+@pytest.mark.parametrize("given", [-1, 1.5, "3", True, float("nan"), -0.1])
+def test_a_number_of_failures_that_is_none_is_refused(given):
+    """A whole number, or a share."""
+    with pytest.raises(RequestError, match="max_failures must be a whole number of requests, or a share"):
+        Limits(max_failures=given)
+
+
+def test_a_job_that_is_opened_again_looks_once_for_late_answers():
+    """What was taken for expired may have come meanwhile."""
+    ledger = ledger_of(1, DEADLINE_PASSED=1)
+
+    assert [LookForAnswers()] == actions(LookForAnswers, ledger, limits=LIMITS)
+    assert [Finish()] == next_actions(ledger, NOON, LIMITS, underway(1, looked_at=NOON))

@@ -1,0 +1,167 @@
+"""The same frame through an asynchronous endpoint, as each contender's users would write it; one process for each.
+
+``python contenders.py NAME ROWS URL`` prints what it cost as JSON. Every contender is warmed up on a few rows, so that
+imports, the SDK's models and the first connections are left out.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import inspect
+import io
+import json
+import os
+import resource
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.request import urlopen
+
+import boto3
+import numpy as np
+import pandas as pd
+from botocore.config import Config
+
+WARM_UP = 64
+
+
+def frame_of(rows: int) -> pd.DataFrame:
+    """Ten columns of plain kinds, 150 bytes a row as JSON."""
+    numbers = np.random.default_rng(0).normal(size=(rows, 6)).round(4)
+    frame = pd.DataFrame(numbers, columns=[f"f{n}" for n in range(6)], index=[f"r-{n}" for n in range(rows)])
+    return frame.assign(age=np.arange(rows) % 80, plan="gold", name="customer", seen=True)
+
+
+def over_boto3_threads(frame: pd.DataFrame, threads: int = 64) -> pd.DataFrame:
+    """What a good engineer writes in an afternoon: a pool of threads, one LIST a second, one GET an output."""
+    config = Config(max_pool_connections=threads)
+    s3, runtime = boto3.client("s3", config=config), boto3.client("sagemaker-runtime", config=config)
+    job = uuid.uuid4().hex
+
+    def send(number: int, record: dict[str, Any]) -> str:
+        key = f"in/{job}/{number:08d}.json"
+        s3.put_object(Bucket="bench", Key=key, Body=json.dumps(record).encode(), ContentType="application/json")
+        answer = runtime.invoke_endpoint_async(
+            EndpointName="bench", InputLocation=f"s3://bench/{key}", ContentType="application/json"
+        )
+        return str(answer["OutputLocation"]).removeprefix("s3://bench/")
+
+    def fetch(key: str) -> Any:
+        return json.loads(s3.get_object(Bucket="bench", Key=key)["Body"].read())
+
+    with ThreadPoolExecutor(threads) as pool:
+        keys = list(pool.map(send, range(len(frame)), frame.to_dict("records")))
+        missing = set(keys)
+        while missing:
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bench", Prefix="out/"):
+                missing.difference_update(item["Key"] for item in page.get("Contents", ()))
+            if missing:
+                time.sleep(1)
+        return pd.DataFrame(list(pool.map(fetch, keys)), index=frame.index)
+
+
+def over_the_sdks_loop(frame: pd.DataFrame) -> pd.DataFrame:
+    """AsyncPredictor.predict_async, then AsyncInferenceResponse.get_result(WaiterConfig()), row by row.
+
+    Written down from the SageMaker SDK (predictor_async.py of its version 2): an upload, the call, the waiter for the
+    output object, which asks at once and then every 15 seconds, and a GET.
+    """
+    s3, runtime = boto3.client("s3"), boto3.client("sagemaker-runtime")
+    answers = []
+    for number, record in enumerate(frame.to_dict("records")):
+        key = f"in/sdk-{number}-{time.time():.3f}/{uuid.uuid4()}"
+        s3.put_object(Body=json.dumps(record), Bucket="bench", Key=key, ContentType="application/json")
+        answer = runtime.invoke_endpoint_async(
+            EndpointName="bench", InputLocation=f"s3://bench/{key}", ContentType="application/json"
+        )
+        bucket, _, output = answer["OutputLocation"].removeprefix("s3://").partition("/")
+        s3.get_waiter("object_exists").wait(Bucket=bucket, Key=output, WaiterConfig={"Delay": 15, "MaxAttempts": 60})
+        answers.append(json.loads(s3.get_object(Bucket=bucket, Key=output)["Body"].read()))
+    return pd.DataFrame(answers, index=frame.index)
+
+
+def over_ours(frame: pd.DataFrame, *, storage: str = "s3fs", **options: Any) -> pd.DataFrame:
+    """``df.sm_async.submit(...)``, waited for and loaded."""
+    import sm_async_nb  # noqa: F401  (registers df.sm_async)
+
+    with _silence(), _storage(frame, storage, options):
+        job = frame.sm_async.submit("bench", session=boto3.Session(), wait=True, **options)
+        return job.results()
+
+
+@contextlib.contextmanager
+def _storage(frame: pd.DataFrame, storage: str, options: dict[str, Any]) -> Iterator[None]:
+    """Chosen by ``storage=`` where submit has it, and beneath it where it has not."""
+    from sm_async_nb.job import course, job
+
+    if "storage" in inspect.signature(frame.sm_async.submit).parameters:
+        options["storage"] = storage
+        yield
+        return
+    opened = job.open_storage
+    chosen = functools.partial(opened, storage=storage)
+    course.open_storage = job.open_storage = chosen
+    try:
+        yield
+    finally:
+        course.open_storage = job.open_storage = opened
+
+
+@contextlib.contextmanager
+def _silence() -> Iterator[None]:
+    """Without a display of progress, which is somebody else's CPU."""
+    with contextlib.redirect_stdout(io.StringIO()), contextlib.redirect_stderr(io.StringIO()):
+        yield
+
+
+CONTENDERS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
+    "sdk": over_the_sdks_loop,
+    "boto3": over_boto3_threads,
+    "default": over_ours,
+    "fast": functools.partial(over_ours, storage="obstore"),
+    "inline": functools.partial(over_ours, storage="obstore", inline="auto"),
+    "packed": functools.partial(over_ours, rows_per_request=100),
+    "packed-fast": functools.partial(over_ours, storage="obstore", rows_per_request=100),
+}
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def measure(name: str, rows: int, url: str) -> dict[str, Any]:
+    """One run of one contender: seconds, seconds of CPU, and calls, all by the service's count."""
+    os.environ.update(
+        AWS_ENDPOINT_URL=url,
+        AWS_ACCESS_KEY_ID="bench",
+        AWS_SECRET_ACCESS_KEY="bench",  # noqa: S106 - of a service on this machine
+        AWS_DEFAULT_REGION="us-east-1",
+        AWS_EC2_METADATA_DISABLED="true",
+        AWS_CONFIG_FILE="/nonexistent",
+        AWS_SHARED_CREDENTIALS_FILE="/nonexistent",
+    )
+    contender = CONTENDERS[name]
+    contender(frame_of(min(rows, 4 if name == "sdk" else WARM_UP)))
+    frame = frame_of(rows)
+    _calls(url)
+    cpu, began = _cpu(), time.perf_counter()
+    answers = contender(frame)
+    seconds, cpu = time.perf_counter() - began, _cpu() - cpu
+    if not np.allclose(frame["f0"], answers["f0"].astype(float)):
+        raise AssertionError(f"{name} lost or mixed up answers")
+    return {"name": name, "rows": rows, "seconds": seconds, "cpu": cpu, "calls": _calls(url)}
+
+
+def _calls(url: str) -> dict[str, int]:
+    with urlopen(f"{url}/calls") as answer:  # noqa: S310 - the service beside us
+        counts: dict[str, int] = json.load(answer)
+    return counts
+
+
+if __name__ == "__main__":
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), sys.argv[3])))

@@ -1,0 +1,166 @@
+"""What the package itself costs: CPU with a stub in place of AWS, or memory. ``python own_share.py KIND ROWS``."""
+
+from __future__ import annotations
+
+import bisect
+import gc
+import json
+import os
+import random
+import resource
+import sys
+import threading
+from collections.abc import AsyncIterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from botocore.loaders import create_loader
+from contenders import frame_of
+
+from sm_async_nb.aws.runtime import Accepted
+from sm_async_nb.aws.storage import StoredObject
+from sm_async_nb.core.batch import Batch
+from sm_async_nb.core.build import RequestArguments, build_batch
+from sm_async_nb.core.ledger import Fact, Learned, Ledger
+from sm_async_nb.core.locations import JobLayout, S3Location
+from sm_async_nb.core.plan import Limits
+from sm_async_nb.core.request import read_fields
+from sm_async_nb.job.engine import Connections, Engine
+from sm_async_nb.job.frame import snapshot
+from sm_async_nb.testing import ManualClock
+
+LAYOUT = JobLayout(S3Location("bench", "in"), "job")
+_PAGE = 1_000
+
+
+class Stub:
+    """S3 and an endpoint that cost next to nothing: an output is there as soon as a request was made."""
+
+    def __init__(self, now: Any) -> None:
+        self._now = now
+        self._keys: list[str] = []
+        self._bodies: dict[str, bytes] = {}
+
+    async def put(self, location: S3Location, body: bytes, *_: Any, **__: Any) -> None:
+        self._bodies[location.key] = body
+
+    async def get(self, location: S3Location) -> tuple[bytes, str | None]:
+        return self._bodies[location.key], "application/json"
+
+    async def head(self, location: S3Location) -> StoredObject | None:
+        return StoredObject(location, 1, self._now()) if location.key in self._bodies else None
+
+    async def delete(self, _locations: Sequence[S3Location]) -> None:
+        pass
+
+    async def directories(self, _prefix: S3Location) -> list[str]:
+        return []
+
+    async def list(self, prefix: S3Location, *, start_after: str = "") -> AsyncIterator[list[StoredObject]]:
+        keys, now = self._keys, self._now()
+        at = bisect.bisect_right(keys, max(start_after, prefix.key))
+        while True:
+            page = [key for key in keys[at : at + _PAGE] if key.startswith(prefix.key)]
+            yield [StoredObject(S3Location("bench", key), 1, now) for key in page]
+            if len(page) < _PAGE:
+                return
+            at += _PAGE
+
+    async def invoke(self, fields: Mapping[str, Any]) -> Accepted:
+        name = str(fields.get("filename") or f"{len(self._keys):08d}.out")
+        key = "/".join(filter(None, ("out", str(fields.get("s3_output_path_extension", "")), name)))
+        bisect.insort(self._keys, key)
+        return Accepted(
+            inference_id=str(fields.get("inference_id", name)),
+            output_location=f"s3://bench/{key}",
+            failure_location=f"s3://bench/fail/{name}",
+            request_id="r",
+        )
+
+
+def _cpu() -> float:
+    used = resource.getrusage(resource.RUSAGE_SELF)
+    return used.ru_utime + used.ru_stime
+
+
+def _batch(frame: pd.DataFrame, **options: Any) -> Batch:
+    fields = read_fields(create_loader().load_service_model("sagemaker-runtime", "service-2"))
+    batch = build_batch(frame, RequestArguments(endpoint_name="bench", **options), fields)
+    batch.check()  # which also packs rows into requests
+    return batch
+
+
+def engine(rows: int, **options: Any) -> dict[str, float]:
+    """CPU from the first upload to the last output that was found, and what encoding alone takes of it."""
+    batch, clock = _batch(frame_of(rows), **options), ManualClock()
+    stub = Stub(clock.now)
+    one = Engine(
+        batch=batch,
+        layout=LAYOUT,
+        ledger=Ledger(len(batch), allowance=batch.allowance + 60),
+        lock=threading.Lock(),
+        limits=Limits(),
+        now=clock.now,
+        publish=lambda _: None,
+        jitter=random.Random(0),  # noqa: S311 - no secret
+    )
+    began = _cpu()
+    clock.run(one.run(Connections(storage=stub, runtime=stub)))
+    used = _cpu() - began
+    return {"rows": rows, "micros": used / rows * 1e6, "encoding": _encoding(rows, **options)}
+
+
+def _encoding(rows: int, **options: Any) -> float:
+    batch = _batch(frame_of(rows), **options)
+    began = _cpu()
+    for request in range(len(batch)):
+        batch.payload(request)
+    return (_cpu() - began) / rows * 1e6
+
+
+def memory(rows: int) -> dict[str, float]:
+    """Bytes per row over the frame, when all was accepted and every output found."""
+    frame = frame_of(rows)
+    gc.collect()
+    before = _resident()
+    batch = _batch(snapshot(frame))
+    ledger = Ledger(len(batch), allowance=batch.allowance + 60)
+    for start in range(0, rows, 50_000):
+        requests = np.arange(start, min(start + 50_000, rows))
+        ledger.apply(Learned(fact=Fact.INPUT_UPLOADED, requests=requests, at=1.0))
+        ledger.apply(Learned(fact=Fact.ACCEPTED, requests=requests, at=2.0, details=_details(requests)))
+        ledger.apply(Learned(fact=Fact.OUTPUT_FOUND, requests=requests, at=3.0))
+    gc.collect()
+    return {"rows": rows, "bytes": (_resident() - before) / rows, "peak": (_peak() - before) / rows}
+
+
+def _details(requests: Any) -> dict[str, list[str]]:
+    names = [LAYOUT.filename(number, 0) for number in requests]
+    return {
+        "output_location": [f"s3://bench/out/job/{name}" for name in names],
+        "failure_location": [f"s3://bench/fail/{name}-error.out" for name in names],
+        "inference_id": [LAYOUT.inference_id(number, 0) for number in requests],
+        "request_id": [f"{number:08x}-aaaa-bbbb-cccc-123456789012" for number in requests],
+        "http_status": ["202"] * len(requests),
+    }
+
+
+def _resident() -> float:
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def _peak() -> float:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+KINDS = {
+    "engine": engine,
+    "packed": lambda rows: engine(rows, rows_per_request=100),
+    "memory": memory,
+}
+
+if __name__ == "__main__":
+    print(json.dumps(KINDS[sys.argv[1]](int(sys.argv[2]))))

@@ -1,0 +1,273 @@
+"""A job as it is shown in a notebook: head, table, what can be done about it, and what there is to know besides.
+
+The view reads snapshots and decides nothing. A front end's messages are put in a queue; what asks AWS is an errand.
+What a page without a kernel shows is in the same output, and is renewed once, when the job is over.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+from weakref import WeakSet
+
+import ipywidgets as widgets
+import numpy as np
+
+from sm_async_nb.aws.described import Endpoint
+from sm_async_nb.core.ledger import Snapshot, Status
+from sm_async_nb.errors import SmAsyncError
+from sm_async_nb.job import peek
+from sm_async_nb.job.job import Job
+from sm_async_nb.notebook import panel_html
+from sm_async_nb.notebook.panel_actions import Actions, name_of
+from sm_async_nb.notebook.panel_detail import detail, needs_fetching
+from sm_async_nb.notebook.panel_events import Events
+from sm_async_nb.notebook.panel_plain import PlainTable
+from sm_async_nb.notebook.panel_rows import JobRows
+from sm_async_nb.notebook.panel_screen import SCREEN, Screen, errand, guarded
+from sm_async_nb.notebook.table import Grid, Message, Table, from_json, to_json
+
+_SLOWLY_SECONDS = 1.0
+_ENDPOINT_SECONDS, _ASLEEP_SECONDS = 60.0, 20.0
+# So many failures are read for the list of them without being asked; a GET each.
+_READ_FAILURES = 100
+_PAGES = ("Latency", "Failures", "Events")
+
+_views: WeakSet[JobView] = WeakSet()
+
+
+class JobView:
+    """One display of a job. Several of the same job do not know of each other.
+
+    Parameters
+    ----------
+    screen
+        The thread that draws; the kernel's own if not said.
+    """
+
+    # Whether a front end of this kernel has shown our table before, so that it need not be waited for.
+    has_table = False
+
+    def __init__(self, job: Job, *, screen: Screen = SCREEN) -> None:
+        self.job, self._screen = job, screen
+        self.endpoint: Endpoint | None = None
+        self._asked_at, self._drawn_at, self._failures_read = 0.0, 0.0, 0
+        self._update: Callable[..., object] | None = None
+        self.rows = JobRows(job)
+        self.table = Table(self.rows, self._send)
+        self.events = Events(job.snapshot)
+        self.grid = Grid(self.hear, saved=self.table.saved())
+        self.plain = PlainTable(self.rows, self.table, lambda: screen.call(self._draw_plain))
+        self.actions = Actions(job, tell=self.say, acted=lambda: screen.add(self))
+        self.head = widgets.HTML(panel_html.head(job, None))
+        self.said = widgets.Label()
+        self.pages = [widgets.HTML() for _ in _PAGES]
+        self.more = widgets.Accordion(self.pages, titles=_PAGES)
+        self.more.observe(lambda _: screen.call(self._draw_pages), names="selected_index")
+        self._grid_box = widgets.VBox([self.grid])
+        self._show_table(has_table=JobView.has_table)
+        self.widget = widgets.VBox(
+            [self.head, self.plain.widget, self._grid_box, self.actions.widget, self.said, self.more],
+            layout={"width": "100%"},
+        )
+        _views.add(self)
+
+    # What is shown
+
+    def bundle(self) -> dict[str, Any]:
+        """The forms of the output: the widget, and HTML and text for pages without a kernel."""
+        told = self.widget._repr_mimebundle_()
+        return {**told, **static_bundle(self.job, self.endpoint)}
+
+    def refresh(self, now: float) -> bool:
+        """Draw what has changed; false when the job is over."""
+        seen = self.job.snapshot
+        self.events.see(seen)
+        self.table.refresh()
+        if now - self._drawn_at >= _SLOWLY_SECONDS or seen.is_over:
+            self._drawn_at = now
+            self._draw_slowly(seen, now)
+        if not (seen.is_over and self.table.is_settled):
+            return True
+        self._finish()
+        return False
+
+    def hear(self, message: Message) -> None:
+        """Take in a message of the front end; any thread."""
+        kind = message.get("type")
+        if kind == "hello":
+            JobView.has_table = True
+            self._screen.call(lambda: self._show_table(has_table=True))
+        elif kind == "asked":
+            self._screen.call(lambda: self._ask(message))
+        elif kind == "open":
+            errand(lambda: self._open(str(message.get("view")), message.get("row")))
+        elif kind == "poll":
+            # Answered here and now: where polls are needed, nothing is shown that another thread sends.
+            self.table.hear(message)
+        else:
+            self._screen.call(lambda: self.table.hear(message))
+        self._look_at_endpoint(time.time())
+
+    def say(self, text: str) -> None:
+        """Tell what has come of an action; any thread."""
+        self.events.note(text, time.time())
+        self.said.value = text
+
+    def follow(self, update: Callable[..., object] | None) -> None:
+        """Renew this view from now on, and, with ``update``, the saved output once when the job is over."""
+        self._update = update
+        self._screen.add(self)
+
+    def freeze(self) -> None:
+        """Leave HTML and text alone in the output, which need no kernel."""
+        if self._update is not None:
+            self._update(static_bundle(self.job, self.endpoint), raw=True)
+            self._update = None
+        self.widget.close()
+        _views.discard(self)
+
+    def _send(self, message: Message) -> None:
+        self.grid.send(message)
+
+    def _ask(self, message: Message) -> None:
+        asked = from_json(message.get("asked"))
+        self.table.ask(asked)
+        self.grid.asked = to_json(asked)
+        self.table.refresh()
+
+    def _show_table(self, *, has_table: bool) -> None:
+        self._grid_box.layout.display = "" if has_table else "none"
+        self.plain.widget.layout.display = "none" if has_table else ""
+
+    def _draw_slowly(self, seen: Snapshot, now: float) -> None:
+        told = panel_html.head(self.job, self.endpoint)
+        if self.head.value != told:
+            self.head.value = told
+        self.actions.show(seen, now)
+        self._draw_plain()
+        self._draw_pages()
+        if seen[Status.FAILED]:
+            self._read_failures()
+        if not seen.is_over:
+            self._look_at_endpoint(now)
+
+    def _draw_plain(self) -> None:
+        if self.plain.widget.layout.display != "none":
+            self.plain.refresh(self.job.snapshot)
+
+    def _draw_pages(self) -> None:
+        """Only the page that is open, if one is."""
+        page = self.more.selected_index
+        if page is None:
+            return
+        told = (
+            lambda: panel_html.histogram(self.rows.latency()),
+            lambda: panel_html.failures(self.job),
+            lambda: panel_html.events(tuple(self.events.told)),
+        )[page]()
+        if self.pages[page].value != told:
+            self.pages[page].value = told
+
+    def _finish(self) -> None:
+        """The last state, for who opens the page without a kernel."""
+        self.grid.saved = self.table.saved()
+        if self._update is not None:
+            self._update(self.bundle(), raw=True)
+            self._update = None
+
+    # What asks AWS: errands
+
+    def _open(self, view: str, row: Any) -> None:
+        if not isinstance(row, int) or not 0 <= row < len(self.job):
+            return
+        self._send_detail(view, row)
+        if needs_fetching(self.job, row):
+            try:
+                peek.load(self.job, peek.request_of(self.job, np.array([row])))
+            except SmAsyncError as error:
+                self.say(str(error))
+                return
+            self._send_detail(view, row)
+            self._screen.call(self.table.refresh)
+
+    def _send_detail(self, view: str, row: int) -> None:
+        self._send({"type": "detail", "view": view, "row": row, **detail(self.job, row, name_of(self.job))})
+
+    def _read_failures(self) -> None:
+        """The words of the first failures, so that there is something to see and to group."""
+        left, known = _READ_FAILURES - self._failures_read, peek.messages(self.job)
+        if left <= 0:
+            return
+        failed = np.flatnonzero(peek.column(self.job, "status") == Status.FAILED)
+        wanted = np.array(
+            [request for request in failed[:_READ_FAILURES].tolist() if request not in known], dtype=np.int64
+        )
+        wanted = wanted[:left]
+        if not wanted.size:
+            return
+        self._failures_read += len(wanted)
+
+        def read() -> None:
+            peek.load(self.job, wanted)
+            self._screen.call(self._draw_pages)
+            self._screen.call(self.table.refresh)
+
+        errand(read)
+
+    def _look_at_endpoint(self, now: float) -> None:
+        """Now and then; it is two calls, and what they tell changes slowly."""
+        is_asleep = self.endpoint is None or self.endpoint.is_asleep
+        every = _ASLEEP_SECONDS if is_asleep else _ENDPOINT_SECONDS
+        if now - self._asked_at < every or (self.job.snapshot.is_over and self.endpoint is not None):
+            return
+        self._asked_at = now
+
+        def look() -> None:
+            self.endpoint = self.job.endpoint
+            self._screen.call(self._draw_head)
+
+        errand(look)
+
+    def _draw_head(self) -> None:
+        self.head.value = panel_html.head(self.job, self.endpoint)
+
+
+def static_bundle(job: Job, endpoint: Endpoint | None = None) -> dict[str, str]:
+    """A job as HTML and text."""
+    told = {"text/plain": repr(job)}
+    html = guarded(lambda: panel_html.static(job, endpoint))
+    return {**told, "text/html": html} if isinstance(html, str) else told
+
+
+def show(job: Job) -> JobView:
+    """Show a job as an output of the cell, which follows it."""
+    from IPython.display import display
+
+    _watch_cells()
+    view = JobView(job)
+    handle: Any = display(view.bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+    view.follow(None if handle is None else handle.update)
+    return view
+
+
+def freeze(job: Job) -> None:
+    """Leave HTML alone wherever this job is shown."""
+    for view in [view for view in _views if view.job is job]:
+        view.freeze()
+
+
+def look_again(_ran: object = None) -> None:
+    """Renew the views of jobs that run again since somebody has typed ``job.retry()``."""
+    for view in list(_views):
+        if not view.job.snapshot.is_over:
+            SCREEN.add(view)
+
+
+def _watch_cells() -> None:
+    from IPython import get_ipython
+
+    shell: Any = get_ipython()
+    if shell is not None and look_again not in shell.events.callbacks["post_run_cell"]:
+        shell.events.register("post_run_cell", look_again)

@@ -1,0 +1,85 @@
+"""One row in full: what was sent, what came back, and where everything lies. Made on a thread that may wait for S3."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from sm_async_nb.core.ledger import Status
+from sm_async_nb.core.problems import label
+from sm_async_nb.job import peek
+from sm_async_nb.job.job import Job
+from sm_async_nb.notebook.panel_rows import ICONS, moment, seconds
+
+_SHOWN_BYTES = 20_000
+
+# A field of the detail: its name, its text, and how it is shown: "text" in a box, "copy" with a button, "" as it is.
+Field = tuple[str, str, str]
+
+
+def detail(job: Job, row: int, called: str) -> dict[str, Any]:
+    """The row as it is known.
+
+    Parameters
+    ----------
+    called
+        What the job is called in the user's session, for the Python that gets the same.
+    """
+    request = int(peek.request_of(job, np.array([row]))[0])
+    lines = peek.lines(job, np.array([request]))
+    status = Status(lines.status[0])
+    name = label(peek.frame(job).index, row)
+    title = f"Row {name} · {ICONS[status]} {status} · attempt {lines.attempt[0]}"
+    fields = [
+        *_said(job, request, lines, status),
+        *_times(lines),
+        *_told(job, request),
+        *_ways(job, request, row, called),
+    ]
+    return {"title": title, "fields": [list(field) for field in fields]}
+
+
+def needs_fetching(job: Job, row: int) -> bool:
+    """Whether the row has an answer, or a failure, that was not fetched yet."""
+    request = peek.request_of(job, np.array([row]))
+    lines = peek.lines(job, request)
+    is_there = lines.answers[0] is not None or lines.messages[0] is not None
+    return lines.status[0] in (Status.COMPLETED, Status.FAILED) and not is_there
+
+
+def _said(job: Job, request: int, lines: peek.Lines, status: Status) -> list[Field]:
+    said = [("Payload", _text(peek.payload(job, request)), "text")]
+    if lines.messages[0]:
+        said.append(("Error, verbatim", lines.messages[0], "text"))
+    elif lines.answers[0] is not None:
+        said.append(("Answer", _text(lines.answers[0]), "text"))
+    elif status in (Status.COMPLETED, Status.FAILED):
+        said.append(("Answer", "is being fetched …", ""))
+    return said
+
+
+def _times(lines: peek.Lines) -> list[Field]:
+    accepted, finished = lines.accepted_at[0], lines.finished_at[0]
+    told = [("Submitted", moment(accepted), ""), ("Finished", moment(finished), "")]
+    told.append(("Latency", seconds(finished - accepted), ""))
+    return [field for field in told if field[1]]
+
+
+def _told(job: Job, request: int) -> list[Field]:
+    given = [(name, value, "") for name, value in peek.fields(job, request).items()]
+    told = [(name, value, "copy") for name, value in peek.told(job, request).items() if value]
+    known = {name for name, *_ in told}
+    return [*(field for field in given if field[0] not in known), *told]
+
+
+def _ways(job: Job, request: int, row: int, called: str) -> list[Field]:
+    inference_id = peek.told(job, request)["inference_id"]
+    group = f"/aws/sagemaker/Endpoints/{job.endpoint_name}"
+    log = [("In CloudWatch", f"{group}: {inference_id}", "copy")] if inference_id else []
+    return [*log, ("In Python", f"{called}.table().iloc[{row}]", "copy")]
+
+
+def _text(body: bytes) -> str:
+    text = body[:_SHOWN_BYTES].decode(errors="replace")
+    return f"{text}… ({len(body):,} bytes)" if len(body) > _SHOWN_BYTES else text

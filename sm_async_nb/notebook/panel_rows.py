@@ -1,0 +1,241 @@
+"""The rows of a job as a table shows them: few at a time as texts, all of them as columns to sort and filter by."""
+
+from __future__ import annotations
+
+import time
+from collections import OrderedDict, deque
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from sm_async_nb.core.columns import BoolArray, FloatArray, IntArray
+from sm_async_nb.core.ledger import Snapshot, Status
+from sm_async_nb.core.problems import label
+from sm_async_nb.core.verdict import verdict_of
+from sm_async_nb.job import peek
+from sm_async_nb.job.job import Job
+from sm_async_nb.notebook import window
+
+# The columns of the table: their names, which are sorted by, and their titles.
+COLUMNS = (
+    ("index", "Index"),
+    ("status", "Status"),
+    ("attempt", "Attempt"),
+    ("submitted", "Submitted"),
+    ("latency", "Latency"),
+    ("payload", "Payload"),
+    ("answer", "Answer or error"),
+)
+# A status is told by its word, by an icon, and only then by a colour.
+ICONS = ("○", "△", "◔", "✓", "✗", "⧖", "⊘", "□")
+WORDS = tuple(str(status) for status in Status)
+
+_HEAD_CHARACTERS = 60
+_REMEMBERED = 4_000
+_RATE_SECONDS = 15.0
+
+# A line of the table: the row's place, its label, status, attempt, time, latency, payload and answer.
+Line = list[Any]
+
+
+class JobRows:
+    """A job as rows of texts and columns of numbers; nothing here asks AWS."""
+
+    columns = COLUMNS
+
+    def __init__(self, job: Job) -> None:
+        self.job = job
+        self._index = peek.frame(job).index
+        self._requests = None if peek.is_one_row_each(job) else peek.request_of(job, np.arange(len(job)))
+        self._payloads: OrderedDict[int, str] = OrderedDict()
+        self._labels: Any = None
+        self._places: IntArray | None = None
+        self._found: tuple[str, BoolArray] = ("", np.zeros(0, dtype=np.bool_))
+        self._pace: deque[tuple[float, int]] = deque()
+
+    def __len__(self) -> int:
+        return len(self._index)
+
+    @property
+    def revision(self) -> Any:
+        """Changes whenever a line may have changed."""
+        return peek.revision(self.job), self.job.snapshot
+
+    # Columns
+
+    def status(self) -> npt.NDArray[np.uint8]:
+        """The status of each row."""
+        return self._of_rows(peek.column(self.job, "status"))
+
+    def latency(self) -> FloatArray:
+        """Seconds from acceptance to the answer, NaN where there is none; S3 dates by the whole second."""
+        taken = peek.column(self.job, "finished_at") - peek.column(self.job, "accepted_at")
+        return self._of_rows(np.maximum(taken, 0))
+
+    def key(self, column: str) -> npt.NDArray[Any] | None:
+        """Numbers to sort by; None for the submitted order."""
+        if column == "index":
+            if self._places is None:
+                self._places = window.places(self._index)
+            return self._places
+        if column == "submitted":
+            return self._of_rows(peek.column(self.job, "accepted_at"))
+        if column == "payload":
+            return self._of_rows(peek.payload_sizes(self.job))
+        if column == "answer":
+            return self._of_rows(window.ranks_of(peek.messages(self.job), len(peek.column(self.job, "status"))))
+        if column in ("status", "attempt"):
+            return self._of_rows(peek.column(self.job, column))
+        return self.latency() if column == "latency" else None
+
+    def matches(self, text: str) -> BoolArray:
+        """Which rows have this text: in their label, their texts, their ids, or what went wrong."""
+        if self._found[0] != text:
+            self._found = (text, self._with_text(text))
+        by_request = window.has_id(peek.parts(self.job, "inference_id"), text)
+        by_request |= window.has_id(peek.parts(self.job, "request_id"), text)
+        for request, message in peek.messages(self.job).items():
+            by_request[request] |= text.lower() in message.lower()
+        return np.asarray(self._found[1] | self._of_rows(by_request), dtype=np.bool_)
+
+    def _with_text(self, text: str) -> BoolArray:
+        if self._labels is None:
+            self._labels = window.as_texts(self._index)
+        found = window.has_text(self._labels, text)
+        frame = peek.frame(self.job)
+        for place in window.text_columns(frame):
+            found |= window.has_text(window.as_texts(frame.iloc[:, place]), text)
+        return found
+
+    def _of_rows(self, column: npt.NDArray[Any]) -> npt.NDArray[Any]:
+        return column if self._requests is None else column[self._requests]
+
+    def request_of(self, row: int) -> int:
+        """The request that answers a row."""
+        return row if self._requests is None else int(self._requests[row])
+
+    # Lines
+
+    def lines(self, rows: IntArray) -> list[Line]:
+        """Some rows as they are shown."""
+        requests = rows if self._requests is None else self._requests[rows]
+        known = peek.lines(self.job, requests)
+        payloads = self._payload_heads(rows)
+        return [
+            [
+                row,
+                short(label(self._index, row)),
+                int(known.status[at]),
+                str(known.attempt[at]),
+                clock(known.accepted_at[at]),
+                seconds(known.finished_at[at] - known.accepted_at[at]),
+                payloads[at],
+                said(known.messages[at]) or short(_text(known.answers[at])),
+            ]
+            for at, row in enumerate(rows.tolist())
+        ]
+
+    def _payload_heads(self, rows: IntArray) -> list[str]:
+        """Payloads do not change, so each is encoded for the first look only."""
+        new = [row for row in rows.tolist() if row not in self._payloads]
+        heads = peek.payload_heads(self.job, np.array(new, dtype=np.int64)) if new else []
+        self._payloads.update(zip(new, map(short, heads), strict=True))
+        told = [self._payloads[row] for row in rows.tolist()]
+        while len(self._payloads) > _REMEMBERED:
+            self._payloads.popitem(last=False)
+        return told
+
+    # The head
+
+    def head(self) -> dict[str, Any]:
+        """The counts, and the figures in words."""
+        seen = self.job.snapshot
+        return {"counts": list(seen.counts), "figures": self.figures(seen), "words": words(seen), "over": seen.is_over}
+
+    def figures(self, seen: Snapshot) -> str:
+        """Share done, rate, time gone and left, calls and fee."""
+        stats = self.job.stats()
+        share = seen.ended / seen.requests if seen.requests else 1.0
+        calls = sum(stats.calls.values())
+        told = [f"{seen.ended:,} of {seen.requests:,} requests ({share:.0%})", *self._times(seen)]
+        return " · ".join(
+            [*told, f"{calls:,} {'call' if calls == 1 else 'calls'}", f"S3 fee so far ${stats.s3_fee:,.4f}"]
+        )
+
+    def _times(self, seen: Snapshot) -> list[str]:
+        gone = max((seen.at if seen.is_over else time.time()) - seen.started_at, 0)
+        if seen.is_over:
+            return [f"took {duration(gone)}"] if gone >= 1 else []
+        rate = self._rate(seen)
+        if not rate:
+            return [f"{duration(gone)} gone", "time left unknown until answers come"]
+        return [
+            f"{rate:,.1f} requests/s",
+            f"{duration(gone)} gone, about {duration((seen.requests - seen.ended) / rate)} left",
+        ]
+
+    def _rate(self, seen: Snapshot) -> float:
+        """Answers a second over the last while; zero while none comes, as when an endpoint wakes."""
+        now = time.time()
+        if not self._pace or seen.ended != self._pace[-1][1] or now - self._pace[-1][0] >= 1:
+            self._pace.append((now, seen.ended))
+        while len(self._pace) > 1 and now - self._pace[0][0] > _RATE_SECONDS:
+            self._pace.popleft()
+        (then, before), (_, after) = self._pace[0], self._pace[-1]
+        return (after - before) / max(now - then, 1) if after > before else 0.0
+
+
+def words(seen: Snapshot) -> str:
+    """How a job stands, in one sentence for who hears it read."""
+    counts = ", ".join(f"{seen[status]:,} {status}" for status in Status if seen[status]) or "no rows"
+    return f"{state(seen)}: {counts}"
+
+
+def state(seen: Snapshot) -> str:
+    """The state of a job in a word or two."""
+    if seen.is_over:
+        return "over"
+    if seen.paused is not None:
+        return "paused"
+    return "sending stopped" if seen.stopped else "running"
+
+
+def short(text: str) -> str:
+    """The head of a text, on one line."""
+    line = " ".join(text[: 4 * _HEAD_CHARACTERS].split())
+    return (
+        line if len(line) <= _HEAD_CHARACTERS and len(text) <= 4 * _HEAD_CHARACTERS else f"{line[:_HEAD_CHARACTERS]}…"
+    )
+
+
+def said(message: str | None) -> str:
+    """What an error comes to, on one line: the model's message without what is around it."""
+    return short(verdict_of(message).message) if message else ""
+
+
+def clock(at: float) -> str:
+    """A time of day, UTC; nothing for what has not happened."""
+    return "" if np.isnan(at) else f"{datetime.fromtimestamp(at, UTC):%H:%M:%S}"
+
+
+def moment(at: float) -> str:
+    """A date and time, UTC."""
+    return "" if np.isnan(at) else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
+
+
+def seconds(taken: float) -> str:
+    """A latency."""
+    return "" if np.isnan(taken) else f"{max(taken, 0):.2f} s"
+
+
+def duration(taken: float) -> str:
+    """Some time, as people say it."""
+    minutes, rest = divmod(round(taken), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
+
+
+def _text(body: bytes | None) -> str:
+    return "" if body is None else body[: 8 * _HEAD_CHARACTERS].decode(errors="replace")

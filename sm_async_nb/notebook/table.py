@@ -1,0 +1,264 @@
+"""A table whose rows stay in the kernel: each view has its window, and hears of the lines in it that have changed.
+
+:class:`Table` knows no widget: messages go in and come out as dicts, so it is tested without a browser. Its messages
+have a sequence number, which views acknowledge now and then; a view that does not is left alone until it does.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+import anywidget
+import numpy as np
+import numpy.typing as npt
+import traitlets
+
+from sm_async_nb.core.columns import BoolArray, IntArray
+from sm_async_nb.notebook import window
+from sm_async_nb.notebook.panel_rows import COLUMNS, ICONS, WORDS, Line
+from sm_async_nb.notebook.panel_screen import guarded
+
+HERE = Path(__file__).parent
+
+# A window is a few screens; whoever asks for more gets so many rows.
+_MOST_ROWS = 300
+_MOST_VIEWS = 32
+_MOST_UNHEARD = 50
+# Sorting a million rows takes a tenth of a second, so it may take this share of the time at most.
+_SORTING_SHARE = 1 / 30
+_SORT_EVERY_SECONDS = 1.0
+_SAVED_ROWS = 100
+
+Message = dict[str, Any]
+
+
+class Rows(Protocol):
+    """What a table is made of; see :class:`~sm_async_nb.notebook.panel_rows.JobRows`."""
+
+    def __len__(self) -> int: ...
+
+    @property
+    def revision(self) -> Any: ...
+
+    def status(self) -> npt.NDArray[np.uint8]: ...
+
+    def key(self, column: str) -> npt.NDArray[Any] | None: ...
+
+    def matches(self, text: str) -> BoolArray: ...
+
+    def lines(self, rows: IntArray) -> list[Line]: ...
+
+    def head(self) -> dict[str, Any]: ...
+
+
+@dataclass
+class _View:
+    """One place where the table is seen: what it looks at, and what it was told."""
+
+    start: int = 0
+    count: int = 40
+    seq: int = 0
+    heard: int = 0
+    told: dict[int, Line] = field(default_factory=dict)
+    told_head: dict[str, Any] = field(default_factory=dict)
+    revision: Any = None
+    order: int = -1
+
+    @property
+    def is_away(self) -> bool:
+        return self.seq - self.heard > _MOST_UNHEARD
+
+
+class Table:
+    """The kernel's side of the table. Any thread may call it.
+
+    Parameters
+    ----------
+    rows
+        What is shown.
+    send
+        Takes a message for all views, or for the one it names.
+    """
+
+    def __init__(self, rows: Rows, send: Callable[[Message], object]) -> None:
+        self.rows = rows
+        self._send = send
+        self._lock = threading.RLock()
+        self._views: dict[str, _View] = {}
+        self._asked = window.Asked()
+        self._order: window.Order = None
+        self._order_number = 0
+        self._ordered: Any = None
+        self._sort_again_at = 0.0
+
+    @property
+    def asked(self) -> window.Asked:
+        """What is shown, and how it is sorted."""
+        return self._asked
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether the order is that of the rows as they are, and not of a moment ago."""
+        return self._asked.is_everything or self._ordered == (self._asked, self.rows.revision)
+
+    def ask(self, asked: window.Asked) -> None:
+        """Show something else."""
+        with self._lock:
+            self._asked, self._ordered = asked, None
+
+    def hear(self, message: Message) -> None:
+        """Take in what a view says, and answer it where it asks for something."""
+        view_id = str(message.get("view", ""))
+        with self._lock:
+            if message.get("type") == "bye":
+                self._views.pop(view_id, None)
+                return
+            view = self._view(view_id)
+            was_away = view.is_away
+            view.heard = view.seq
+            if message.get("type") == "window":
+                view.start, view.count = _number(message, "start"), min(_number(message, "count"), _MOST_ROWS)
+            if was_away:
+                view.told.clear()
+            if message.get("type") in ("window", "poll"):
+                self.refresh(view_id)
+
+    def refresh(self, only: str | None = None) -> None:
+        """Tell each view, or one of them, what has changed in its window."""
+        with self._lock:
+            self._sort()
+            head: dict[str, Any] | None = None
+            for view_id, view in self._views.items():
+                if view.is_away or only not in (None, view_id):
+                    continue
+                head = head or {**self.rows.head(), "total": window.total(len(self.rows), self._order)}
+                self._tell(view_id, view, head)
+
+    def cut(self, start: int, count: int) -> tuple[IntArray, int]:
+        """The rows at these places, and how many places there are."""
+        with self._lock:
+            self._sort()
+            return window.cut(len(self.rows), self._order, start, count), window.total(len(self.rows), self._order)
+
+    def saved(self) -> dict[str, Any]:
+        """The first lines, for a page without a kernel."""
+        with self._lock:
+            self._sort()
+            lines = self.rows.lines(window.cut(len(self.rows), self._order, 0, _SAVED_ROWS))
+            return {"rows": lines, "head": {**self.rows.head(), "total": len(lines)}}
+
+    def _view(self, view_id: str) -> _View:
+        if view_id not in self._views:
+            while len(self._views) >= _MOST_VIEWS:
+                self._views.pop(next(iter(self._views)))
+            self._views[view_id] = _View()
+        return self._views[view_id]
+
+    def _tell(self, view_id: str, view: _View, head: dict[str, Any]) -> None:
+        is_new = view.order != self._order_number
+        lines = self._changed(view, is_new=is_new)
+        if not (lines or is_new or head != view.told_head):
+            return
+        view.seq += 1
+        view.order, view.told_head = self._order_number, head
+        self._send({"type": "rows", "view": view_id, "seq": view.seq, "all": is_new, "head": head, "rows": lines})
+
+    def _changed(self, view: _View, *, is_new: bool) -> list[tuple[int, Line]]:
+        """The lines of a window that its view does not know yet, with their places."""
+        if is_new:
+            view.told.clear()
+        stop = view.start + view.count
+        revision = self.rows.revision
+        if not is_new and revision == view.revision and all(at in view.told for at in range(view.start, stop)):
+            return []
+        view.revision = revision
+        rows = window.cut(len(self.rows), self._order, view.start, view.count)
+        found = dict(enumerate(self.rows.lines(rows), start=max(view.start, 0))) if len(rows) else {}
+        changed = [(at, line) for at, line in found.items() if view.told.get(at) != line]
+        view.told = found
+        return changed
+
+    def _sort(self) -> None:
+        """Find the order anew if something else is asked, or, now and then, if what it goes by has changed."""
+        revision = self.rows.revision
+        if self._ordered == (self._asked, revision) or (self._ordered is not None and self._asked.is_everything):
+            return
+        if self._ordered is not None and time.monotonic() < self._sort_again_at:
+            return
+        started = time.monotonic()
+        is_asked_anew = self._ordered is None
+        before, self._order = self._order, self._found()
+        self._ordered = (self._asked, revision)
+        if is_asked_anew or not np.array_equal(_array(before), _array(self._order)):
+            self._order_number += 1
+        now = time.monotonic()
+        self._sort_again_at = now + max(_SORT_EVERY_SECONDS, (now - started) / _SORTING_SHARE)
+
+    def _found(self) -> window.Order:
+        asked, shown = self._asked, None
+        if asked.is_everything:
+            return None
+        if asked.statuses:
+            shown = window.with_status(self.rows.status(), asked.statuses)
+        if asked.text:
+            has_text = self.rows.matches(asked.text)
+            shown = has_text if shown is None else shown & has_text
+        return window.order_of(shown, self.rows.key(asked.column), descending=asked.descending)
+
+
+class Grid(anywidget.AnyWidget):
+    """The browser's side of a :class:`Table`.
+
+    Parameters
+    ----------
+    hear
+        Called with each message of the front end, on whatever thread it comes; it must only take note.
+    """
+
+    _esm = HERE / "table.js"
+    _css = HERE / "table.css"
+    labels = traitlets.Dict().tag(sync=True)
+    asked = traitlets.Dict().tag(sync=True)
+    saved = traitlets.Dict().tag(sync=True)
+
+    def __init__(self, hear: Callable[[Message], object], *, saved: dict[str, Any]) -> None:
+        labels = {"columns": [list(column) for column in COLUMNS], "statuses": list(WORDS), "icons": list(ICONS)}
+        super().__init__(labels=labels, asked=to_json(window.Asked()), saved=saved)
+        self.on_msg(lambda _widget, content, _buffers: guarded(lambda: hear(content)))
+
+
+def to_json(asked: window.Asked) -> dict[str, Any]:
+    """What is asked, as the front end keeps it."""
+    return {
+        "statuses": sorted(asked.statuses),
+        "text": asked.text,
+        "column": asked.column,
+        "descending": asked.descending,
+    }
+
+
+def from_json(told: Any) -> window.Asked:
+    """What a front end asks; whatever makes no sense is left out."""
+    told = told if isinstance(told, dict) else {}
+    statuses = [one for one in told.get("statuses", ()) if isinstance(one, int) and 0 <= one < len(WORDS)]
+    column = told.get("column")
+    return window.Asked(
+        statuses=frozenset(statuses),
+        text=str(told.get("text", ""))[:200],
+        column=column if column in dict(COLUMNS) else "",
+        descending=bool(told.get("descending")),
+    )
+
+
+def _number(message: Message, name: str) -> int:
+    value = message.get(name, 0)
+    return max(int(value), 0) if isinstance(value, int | float) and np.isfinite(value) else 0
+
+
+def _array(order: window.Order) -> IntArray:
+    return np.empty(0, dtype=np.int64) if order is None else order

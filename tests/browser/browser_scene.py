@@ -1,0 +1,212 @@
+"""A Jupyter server of its own, and a notebook that is open in a browser before it."""
+
+from __future__ import annotations
+
+import json
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+import uuid
+from itertools import count
+
+import nbformat
+
+PATIENCE_SECONDS = 60
+PYTHON = os.environ.get("KERNEL_PYTHON", sys.executable)
+GATE = threading.Event()
+
+SETUP = """
+import json, threading, time
+import pandas as pd
+import sm_async_nb
+from sm_async_nb.notebook import job_view
+%load_ext sm_async_nb
+get_ipython().display_formatter.ipython_display_formatter.for_type_by_name("sm_async_nb.job.job", "Job", job_view.show)
+df = pd.DataFrame({"x": range(40), "text": [f"text {n}" for n in range(40)]}, index=[f"row-{n}" for n in range(40)])
+"""
+
+
+def model(body, content_type, accept):
+    """Twice `x`, behind the gate from 20 on; what ends with 3 is refused until `mended` is set."""
+    record = json.loads(body)
+    if record["x"] >= 20:
+        GATE.wait(PATIENCE_SECONDS)
+    if record["x"] % 10 == 3 and not MENDED.is_set():
+        raise ValueError(f"no model for {record['x']}: {HOSTILE}")
+    return json.dumps({"y": record["x"] * 2})
+
+
+MENDED = threading.Event()
+HOSTILE = "<img src=x onerror=window.hacked=1>"
+
+
+class Server:
+    """A Jupyter server with Lab and Notebook, in an empty folder, with nothing of whoever runs the tests."""
+
+    def __init__(self, folder, environment):
+        self.folder = folder
+        self.numbers = count()
+        self._environment = environment
+        self._process = None
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
+
+    def __enter__(self):
+        self._configure()
+        ours = {name: value for name, value in os.environ.items() if not name.startswith(("AWS_", "SM_ASYNC_"))}
+        folders = (
+            "JUPYTER_CONFIG_DIR",
+            "JUPYTER_DATA_DIR",
+            "JUPYTER_RUNTIME_DIR",
+            "IPYTHONDIR",
+            "JUPYTERLAB_SETTINGS_DIR",
+        )
+        places = {name: str(self.folder / name.lower()) for name in folders}
+        port = self.url.rpartition(":")[2]
+        options = ["--no-browser", "--ip=127.0.0.1", f"--port={port}", "--ServerApp.port_retries=0", "--allow-root"]
+        options += ["--IdentityProvider.token=", f"--ServerApp.root_dir={self.folder}", "--LabApp.news_url="]
+        options += ["--ServerApp.disable_check_xsrf=True", "--LabApp.expose_app_in_browser=True"]
+        options += ["--JupyterNotebookApp.expose_app_in_browser=True"]
+        with (self.folder / "server.log").open("w") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "jupyterlab", *options],
+                env={**ours, **places, **self._environment, "AWS_EC2_METADATA_DISABLED": "true"},
+                stdout=log,
+                stderr=subprocess.STDOUT,
+            )
+        self._wait()
+        return self
+
+    def __exit__(self, *_):
+        self.stop_kernels()
+        self._process.terminate()
+        self._process.wait(20)
+
+    def _configure(self):
+        settings = self.folder / "jupyterlab_settings_dir" / "@jupyterlab"
+        for name, told in {
+            "apputils-extension/notification": {
+                "fetchNews": "false",
+                "checkForUpdates": False,
+                "doNotDisturbMode": True,
+            },
+            "apputils-extension/themes": {"theme": "JupyterLab Light"},
+        }.items():
+            path = settings / f"{name}.jupyterlab-settings"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(told))
+        kernel = self.folder / "jupyter_data_dir" / "kernels" / "under-test"
+        kernel.mkdir(parents=True)
+        argv = [PYTHON, "-m", "ipykernel_launcher", "-f", "{connection_file}"]
+        (kernel / "kernel.json").write_text(json.dumps({"argv": argv, "display_name": "Test", "language": "python"}))
+
+    def _wait(self):
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.url}/api/status", timeout=5):
+                    return
+            except OSError:
+                if time.monotonic() > give_up or self._process.poll() is not None:
+                    raise RuntimeError((self.folder / "server.log").read_text()[-3000:]) from None
+                time.sleep(0.1)
+
+    def get(self, path):
+        with urllib.request.urlopen(f"{self.url}{path}", timeout=10) as answer:
+            return json.load(answer)
+
+    def stop_kernels(self):
+        for session in self.get("/api/sessions"):
+            request = urllib.request.Request(f"{self.url}/api/sessions/{session['id']}", method="DELETE")
+            urllib.request.urlopen(request, timeout=20).close()
+
+
+class Notebook:
+    """A notebook with a kernel, open in a page; cells are added and run one after the other."""
+
+    def __init__(self, page, server, face):
+        self.page, self.server, self.face = page, server, face
+        self.name = f"test-{next(server.numbers)}.ipynb"
+        page.set_default_timeout(PATIENCE_SECONDS * 1_000 / 4)
+
+    def __enter__(self):
+        notebook = nbformat.v4.new_notebook(
+            cells=[nbformat.v4.new_code_cell(SETUP, id=uuid.uuid4().hex[:8])],
+            metadata={"kernelspec": {"name": "under-test", "display_name": "Test", "language": "python"}},
+        )
+        nbformat.write(notebook, self.server.folder / self.name)
+        self.open()
+        self.run_all()
+        return self
+
+    def __exit__(self, *_):
+        GATE.set()
+        self.page.close()
+
+    def clear(self):
+        """Leave nothing but the first cell."""
+        self.page.evaluate(
+            """() => {
+                const { content } = window.jupyterapp.shell.currentWidget;
+                const cells = content.model.sharedModel;
+                if (cells.cells.length > 1) cells.deleteCellRange(1, cells.cells.length);
+            }"""
+        )
+
+    def open(self):
+        place = "lab/tree" if self.face == "lab" else "notebooks"
+        self.page.goto(f"{self.server.url}/{place}/{self.name}?reset")
+        if self.face == "lab":
+            self.page.wait_for_selector("#jupyterlab-splash", state="detached")
+        self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length")
+        self.page.evaluate(
+            "async () => { const p = window.jupyterapp.shell.currentWidget;"
+            " await p.context.ready; await p.sessionContext.ready; }"
+        )
+
+    def run_all(self):
+        self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
+
+    def run(self, code, *, wait=True):
+        """Add a cell at the end and run it; returns its output area."""
+        self.page.evaluate(
+            """async ([code, wait]) => {
+                const content = window.jupyterapp.shell.currentWidget.content;
+                content.activeCellIndex = content.widgets.length - 1;
+                await window.jupyterapp.commands.execute('notebook:insert-cell-below');
+                content.activeCell.model.sharedModel.setSource(code);
+                const done = window.jupyterapp.commands.execute('notebook:run-cell');
+                if (wait) await done;
+            }""",
+            [code, wait],
+        )
+        return self.page.locator(".jp-Cell.jp-CodeCell").last.locator(".jp-Cell-outputArea")
+
+    def use_theme(self, name):
+        self.page.evaluate(
+            "(theme) => window.jupyterapp.commands.execute('apputils:change-theme', { theme })", f"JupyterLab {name}"
+        )
+        is_light = "true" if name == "Light" else "false"
+        self.page.wait_for_selector(f"body[data-jp-theme-light='{is_light}']", state="attached")
+        self.page.wait_for_timeout(300)  # until its style sheet is there
+
+    def save(self):
+        self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
+        return nbformat.read(self.server.folder / self.name, as_version=4)
+
+    def text_of(self, code):
+        """What a cell prints."""
+        output = self.run(code)
+        return output.locator(".jp-OutputArea-output").last.inner_text().strip()
+
+
+def picture(page, name):
+    """Keep what is to be seen, where somebody wants it."""
+    folder = os.environ.get("SCREENSHOTS")
+    if folder:
+        page.locator(".jp-Cell.jp-CodeCell").last.screenshot(path=f"{folder}/{name}.png")

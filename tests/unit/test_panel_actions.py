@@ -1,0 +1,149 @@
+"""The buttons of a job: what they do, what they say, and which ask twice."""
+
+from __future__ import annotations
+
+import time
+
+import pandas as pd
+import pytest
+
+from sm_async_nb.core.ledger import Snapshot, Status
+from sm_async_nb.errors import JobInUseError
+from sm_async_nb.notebook import panel_actions
+from sm_async_nb.notebook.panel_actions import Actions
+
+
+class Asked:
+    """A job that notes what it is asked to do."""
+
+    id, uri, is_read_only = "job-1", "s3://bucket/job-1/", False
+
+    def __init__(self):
+        self.done = []
+
+    def retry(self):
+        self.done.append("retry")
+        return 3
+
+    def cancel(self):
+        self.done.append("cancel")
+        return "2 requests will not be sent."
+
+    def results(self, into=None):
+        self.done.append(("results", into))
+        return [f"{into}/part-0.parquet"] if into else pd.DataFrame({"y": [1, 2]})
+
+
+@pytest.fixture
+def scene(monkeypatch):
+    """Buttons of a job that the user calls ``scored``, and what was told."""
+    job, told, variables = Asked(), [], {}
+    variables["scored"] = job
+    monkeypatch.setattr(panel_actions, "user_variables", lambda: variables)
+    actions = Actions(job, tell=told.append, acted=lambda: None)
+    return job, actions, told, variables
+
+
+def until(told):
+    give_up = time.monotonic() + 10
+    while not told:
+        assert time.monotonic() < give_up, "nothing was told"
+        time.sleep(0.005)
+    return told[-1]
+
+
+def seen(*, is_over=False, **told):
+    counts = tuple(told.get(str(status), 0) for status in Status)
+    return Snapshot(revision=0, at=1.0, started_at=0.0, counts=counts, is_over=is_over)
+
+
+def test_cancelling_takes_two_clicks(scene):
+    """It cannot be taken back."""
+    job, actions, told, _ = scene
+    actions.cancel.click()
+    asked, before = actions.cancel.description, list(job.done)
+    actions.cancel.click()
+
+    assert ("Really cancel?", []) == (asked, before)
+    assert "2 requests will not be sent." == until(told)
+    assert ["cancel"] == job.done
+
+
+def test_a_second_click_that_comes_late_is_a_first_one(scene):
+    """Somebody has thought better of it meanwhile."""
+    job, actions, _, _ = scene
+    actions.cancel.click()
+    actions.show(seen(accepted=1), time.time() + 60)
+    actions._sure_until = 0.0
+    actions.cancel.click()
+
+    assert [] == job.done
+
+
+def test_each_button_shows_the_line_of_python_that_does_the_same(scene):
+    """With the user's own name for the job."""
+    _, actions, _, _ = scene
+    actions.name.value = "answers"
+    actions.show(seen(completed=1), 0.0)
+    lines = [actions._codes[name] for name in ("retry", "cancel", "load", "save")]
+
+    assert ["scored.retry()", "scored.cancel()", "answers = scored.results()"] == lines[:3]
+    assert "scored.results(into='job-1-results')" == lines[3]
+
+
+def test_results_are_loaded_into_the_variable_that_is_named(scene):
+    """And how large they are is told."""
+    _, actions, told, variables = scene
+    actions.name.value = "answers"
+    actions.load.click()
+
+    assert "answers has 2 rows and 1 column." == until(told)
+    assert [1, 2] == list(variables["answers"]["y"])
+
+
+def test_what_cannot_be_a_variable_is_refused(scene):
+    """Before anything is fetched."""
+    job, actions, told, _ = scene
+    actions.name.value = "my results"
+    actions.load.click()
+
+    assert "'my results' cannot be the name of a variable." == until(told)
+    assert [] == job.done
+
+
+def test_results_are_saved_into_the_folder_that_is_named(scene):
+    """As ``into=`` writes them."""
+    job, actions, told, _ = scene
+    actions.path.value = "here"
+    actions.save.click()
+
+    assert "Written: here/part-0.parquet." == until(told)
+    assert [("results", "here")] == job.done
+
+
+def test_an_error_is_told_and_the_button_can_be_pressed_again(scene, monkeypatch):
+    """As when another kernel has the job."""
+    job, actions, told, _ = scene
+
+    def refuse():
+        raise JobInUseError("Job job-1 is only watched here.")
+
+    monkeypatch.setattr(job, "retry", refuse)
+    actions.retry.click()
+
+    assert "Job job-1 is only watched here." == until(told)
+    give_up = time.monotonic() + 10
+    while actions.retry.disabled:
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
+def test_what_has_nothing_to_do_cannot_be_pressed(scene):
+    """No failures, no retry; over, no cancel; no answers, no results."""
+    _, actions, _, _ = scene
+    states = []
+    for one in (seen(accepted=1), seen(completed=1, failed=1, is_over=True)):
+        actions.show(one, 0.0)
+        states.append([button.disabled for button in (actions.retry, actions.cancel, actions.load)])
+
+    assert [[True, False, True], [False, True, False]] == states

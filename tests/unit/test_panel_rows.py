@@ -1,0 +1,234 @@
+"""What a job shows of itself, few lines at a time: against a real job, whose endpoint is the local one."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sm_async_nb.core.ledger import Snapshot, Status, Trouble
+from sm_async_nb.job import peek
+from sm_async_nb.local import LocalEndpoint
+from sm_async_nb.notebook import panel_html, window
+from sm_async_nb.notebook.job_view import JobView, static_bundle
+from sm_async_nb.notebook.panel_detail import detail, needs_fetching
+from sm_async_nb.notebook.panel_events import Events
+from sm_async_nb.notebook.panel_rows import JobRows, duration, short
+from sm_async_nb.notebook.panel_screen import Screen
+
+# The oldest ipywidgets that we work with asks traitlets in an old way.
+pytestmark = pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
+
+HOSTILE = "<img src=x onerror=alert(1)>"
+
+
+def double(body, content_type, accept):
+    """Twice `x`; rows below zero are refused."""
+    record = json.loads(body)
+    if record["x"] < 0:
+        raise ValueError(f"x is {record['x']}: {HOSTILE}")
+    return json.dumps({"y": record["x"] * 2})
+
+
+@pytest.fixture(scope="module")
+def local():
+    with LocalEndpoint(double) as running:
+        yield running
+
+
+@pytest.fixture(scope="module")
+def job(local):
+    """Five rows, two of them refused, over; nothing of their answers was read yet."""
+    frame = pd.DataFrame({"x": [1, -2, 3, -4, 5], "text": ["a", "b", "c", "d", HOSTILE]}, index=list("pqrst"))
+    return frame.sm_async.submit("local-endpoint", session=local.session(), custom_attributes="secret").wait()
+
+
+def test_lines_are_what_the_table_tells_and_ask_nobody(job, local):
+    """Label, status, attempt and payload; no call is made for them."""
+    local.reset_calls()
+    lines = JobRows(job).lines(np.array([0, 1]))
+
+    assert [["'p'", Status.COMPLETED, "1"], ["'q'", Status.FAILED, "1"]] == [line[1:4] for line in lines]
+    assert ['{"x":1,"text":"a"}', '{"x":-2,"text":"b"}'] == [line[6] for line in lines]
+    assert {} == dict(local.calls)
+
+
+def test_a_row_is_found_by_its_label_its_text_and_its_id(job):
+    """Whatever somebody remembers of it."""
+    rows = JobRows(job)
+    inference_id = job.table()["inference_id"]["r"]
+
+    assert [False, True, False, False, False] == rows.matches("Q").tolist()
+    assert [False, False, False, False, True] == rows.matches("onerror").tolist()
+    assert [False, False, True, False, False] == rows.matches(inference_id).tolist()
+
+
+@pytest.mark.parametrize("column", ["index", "status", "attempt", "submitted", "latency", "payload", "answer"])
+def test_every_column_can_be_sorted_by(job, column):
+    """A number for each row."""
+    assert (5,) == JobRows(job).key(column).shape
+
+
+def test_rows_that_share_a_request_share_its_status(local):
+    """There is a line for each row, also where requests are fewer."""
+    frame = pd.DataFrame({"x": [1, 2, 3]})
+    job = frame.sm_async.submit("local-endpoint", session=local.session(), rows_per_request=2).wait()
+    rows = JobRows(job)
+
+    assert 3 == len(rows)
+    assert [0, 0, 1] == [rows.request_of(row) for row in range(3)]
+    assert 3 == len(rows.status())
+    assert ['{"x":1}', '{"x":2}', '{"x":3}'] == [line[6][1:-1] for line in rows.lines(np.arange(3))]
+
+
+def test_a_detail_has_the_models_own_words_once_they_were_fetched(job):
+    """Verbatim, whatever they are; before, it says that they are on their way."""
+    frame = pd.DataFrame({"x": [-7]})
+    own = frame.sm_async.submit("local-endpoint", session=job._session).wait()
+    before = {name: value for name, value, _ in detail(own, 0, "own")["fields"]}
+    needed = needs_fetching(own, 0)
+    peek.load(own, np.array([0]))
+    after = {name: value for name, value, _ in detail(own, 0, "own")["fields"]}
+
+    assert (True, False) == (needed, needs_fetching(own, 0))
+    assert "is being fetched …" == before["Answer"]
+    assert f"x is -7: {HOSTILE}" == json.loads(after["Error, verbatim"])["message"]
+    assert '{"x":-7}' == after["Payload"]
+    assert "own.table().iloc[0]" == after["In Python"]
+    assert after["In CloudWatch"].startswith("/aws/sagemaker/Endpoints/local-endpoint: ")
+    assert after["failure_location"].startswith("s3://")
+
+
+def test_a_detail_does_not_show_what_is_sensitive(job):
+    """Custom attributes are measured, as everywhere."""
+    fields = {name: value for name, value, _ in detail(job, 0, "job")["fields"]}
+
+    assert "<6 characters, not shown>" == fields["custom_attributes"]
+
+
+def test_failures_are_grouped_by_what_they_have_in_common():
+    """Numbers and ids differ from row to row."""
+    assert panel_html.alike("x is -2 at 0x7f1") == panel_html.alike("x is -41 at 0xabc")
+    assert panel_html.alike("no column plan") != panel_html.alike("no column age")
+
+
+# HTML
+
+
+def test_no_text_becomes_html(job):
+    """Labels, payloads and errors, in the form that is saved."""
+    peek.load(job, np.arange(5))
+    told = static_bundle(job)["text/html"]
+
+    assert "onerror" in told
+    assert "<img" not in told
+    assert "2 times" in told
+
+
+@pytest.mark.parametrize(
+    ("url", "is_link"),
+    [
+        ("https://console.aws.amazon.com/x", True),
+        ("s3://bucket/key", True),
+        ("javascript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("http://example.com", False),
+        (" https://x", False),
+    ],
+)
+def test_links_lead_to_https_and_s3_only(url, is_link):
+    """Anything else is a text."""
+    assert is_link == ("href" in panel_html.link(url, "there"))
+
+
+def test_a_link_cannot_be_left_by_a_quote():
+    """Whatever an endpoint is called."""
+    assert "&quot;" in panel_html.link('https://x/"onclick="y', "there")
+
+
+def test_latencies_are_told_by_percentiles_and_bars():
+    """And nothing where nothing is known."""
+    told = panel_html.histogram(np.array([1.0] * 98 + [9.0, 10.0]))
+
+    assert "p50 1.00 s · p95 1.00 s · p99 9.01 s · 100 answers" in told
+    assert "No answer has come yet." in panel_html.histogram(np.array([np.nan]))
+
+
+# The view
+
+
+def test_a_view_draws_a_job_and_lets_go_when_it_is_over(job):
+    """Whoever opens the page later has the first rows; the output is renewed once."""
+    view, renewed = JobView(job, screen=Screen(every=0.01)), []
+    view._update = lambda told, raw: renewed.append(told)
+
+    assert not view.refresh(1_000.0)
+    assert ["text/html", "text/plain"] == sorted(name for name in renewed[0] if name.startswith("text/"))
+    assert "application/vnd.jupyter.widget-view+json" in renewed[0]
+    assert 5 == len(view.grid.saved["rows"])
+    assert 1 == len(renewed)
+
+
+def test_frozen_outputs_are_html_alone(job):
+    """Nothing is left that needs a kernel."""
+    view, renewed = JobView(job, screen=Screen(every=0.01)), []
+    view._update = lambda told, raw: renewed.append(told)
+    view.freeze()
+
+    assert ["text/html", "text/plain"] == sorted(renewed[0])
+
+
+# Words
+
+
+def snapshot(at=10.0, **told):
+    counts = tuple(told.pop(str(status), 0) for status in Status)
+    return Snapshot(revision=0, at=at, started_at=0.0, counts=counts, **told)
+
+
+def test_events_tell_what_two_snapshots_differ_in():
+    """The first of each ending, trouble and its end, and the end of the job."""
+    events = Events(snapshot(accepted=2))
+    trouble = Trouble(message="429", since=1.0, calls=1)
+    for seen in (
+        snapshot(accepted=1, failed=1),
+        snapshot(accepted=1, failed=1, trouble=trouble),
+        snapshot(accepted=1, failed=1),
+        snapshot(completed=1, failed=1, is_over=True),
+        snapshot(completed=1, planned=1),
+    ):
+        events.see(seen)
+
+    assert [
+        "begun, 2 requests",
+        "the first is failed",
+        "trouble: 429",
+        "the trouble is over",
+        "the first is completed",
+        "over: 1 completed, 1 failed",
+        "runs again",
+    ] == [text for _, text in events.told]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(0, "0 s"), (59.4, "59 s"), (61, "1 min 01 s"), (3_600, "1 h 00 min")]
+)
+def test_times_are_told_as_people_do(seconds, expected):
+    """No 3661.2 s."""
+    assert expected == duration(seconds)
+
+
+def test_the_head_of_a_text_is_one_short_line():
+    """However long it is, and however many lines it has."""
+    assert "a b" == short("a\n\t b")
+    assert 61 == len(short("x" * 10**6))
+
+
+def test_a_statuses_icon_is_its_own():
+    """Never by colour alone."""
+    from sm_async_nb.notebook.panel_rows import ICONS
+
+    assert len(Status) == len(set(ICONS))
+    assert window.Asked().is_everything
