@@ -30,6 +30,11 @@ class Continuation(NamedTuple):
     opened: Opened
     again: IntArray
 
+    @property
+    def has_more_to_do(self) -> bool:
+        """Whether anything is to be sent or looked for."""
+        return self.opened.has_more_to_do or bool(self.again.size)
+
 
 async def continue_job(
     storage: Storage,

@@ -9,7 +9,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from typing import Generic, TypeVar
 
-from sm_async_nb.core.ledger import Snapshot
+from sm_async_nb.core.ledger import Ledger, Snapshot
 from sm_async_nb.job.background import TICK
 
 Item = TypeVar("Item")
@@ -67,6 +67,12 @@ class Newest:
         with self._changed:
             self.snapshot = snapshot
             self._changed.notify_all()
+
+
+def first_snapshot(ledger: Ledger, stopped: str | None = None) -> Snapshot:
+    """How a job stands that nobody is following yet."""
+    now = time.time()
+    return Snapshot(revision=0, at=now, started_at=now, counts=ledger.counts, stopped=stopped, is_over=True)
 
 
 class Both(Generic[Item]):

@@ -30,7 +30,7 @@ from sm_async_nb.job.choice import chosen
 from sm_async_nb.job.cleanup import Cleanup, Doomed, doomed
 from sm_async_nb.job.course import Course
 from sm_async_nb.job.document import Document, Settings
-from sm_async_nb.job.following import Both, Newest
+from sm_async_nb.job.following import Both, Newest, first_snapshot
 from sm_async_nb.job.interrupts import explain
 from sm_async_nb.job.lease import Lease
 from sm_async_nb.job.opening import Opened
@@ -85,10 +85,7 @@ class Job:
         self._lock = threading.Lock()
         self._meter = meter
         self._reports = Reports(opened.papers, opened.ledger, self._lock, self._open_storage)
-        now = time.time()
-        self._newest = Newest(
-            Snapshot(revision=0, at=now, started_at=now, counts=self._ledger.counts, stopped=stopped, is_over=True)
-        )
+        self._newest = Newest(first_snapshot(opened.ledger, stopped))
         self._endpoint: Endpoint | None = None
         self._watched: Future[None] | None = None
         self._next_segment = opened.beginning.next_segment

@@ -28,6 +28,8 @@ from sm_async_nb.job import background, registry
 from sm_async_nb.job.continuing import Continuation, continue_job, refuse_changes
 from sm_async_nb.job.creating import create_job
 from sm_async_nb.job.document import Settings, read_document
+from sm_async_nb.job.engine import told_of
+from sm_async_nb.job.following import first_snapshot
 from sm_async_nb.job.frame import snapshot
 from sm_async_nb.job.job import Job, ShowProgress
 from sm_async_nb.job.lease import Lease
@@ -106,7 +108,7 @@ def submit(
     found, lease = background.run(_open(session, meter, batch, layout, endpoint, asked=asked, wishes=wishes))
     job = Job(found.opened, session=session, lease=lease, meter=meter, progress=progress)
     job.send_again(found.again)
-    return registry.followed(job, layout)
+    return registry.followed(job, layout) if found.has_more_to_do else job
 
 
 def plan(
@@ -164,7 +166,7 @@ async def _open(
             document = await read_document(storage, layout) if wishes.name else None
             if document is None:
                 return await _created(storage, batch, layout, asked, wishes), lease
-            return await continue_job(
+            found = await continue_job(
                 storage,
                 document,
                 batch,
@@ -175,10 +177,13 @@ async def _open(
                 note=wishes.note,
                 retry_failed=wishes.retry_failed,
                 restart=wishes.restart,
-            ), lease
+            )
+            if not found.has_more_to_do:
+                await lease.release(told_of(first_snapshot(found.opened.ledger)))
         except BaseException:
             await lease.release()
             raise
+        return found, lease
 
 
 async def _created(storage: Storage, batch: Batch, layout: JobLayout, asked: Asked, wishes: Wishes) -> Continuation:

@@ -25,6 +25,8 @@ from sm_async_nb.notebook.panel_html import esc
 from sm_async_nb.notebook.panel_screen import SCREEN, errand
 
 _MOST_ENDPOINTS = 50
+# A frame that no variable is bound to.
+_GIVEN = ""
 _LABELS = {"description_width": "170px"}
 _WIDE = {"width": "min(100%, 620px)"}
 _COLUMNS, _TEMPLATE = "Columns", "Template"
@@ -54,8 +56,8 @@ class Form:
         names = frames_in(self._variables)
         first = next((name for name in names if self._variables[name] is frame), None)
         self.data = widgets.Dropdown(
-            options=names if first or frame is None else ["df", *names],
-            value=first or ("df" if frame is not None else next(iter(names), None)),
+            options=names if first or frame is None else [("the frame it was called on", _GIVEN), *names],
+            value=first or (_GIVEN if frame is not None else next(iter(names), None)),
             description="Frame",
             style=_LABELS,
             layout=_WIDE,
@@ -95,8 +97,10 @@ class Form:
     @property
     def frame(self) -> pd.DataFrame | None:
         """The frame that is chosen."""
+        if self.data.value == _GIVEN:
+            return self._given
         found = self._variables.get(self.data.value) if self.data.value else None
-        return found if isinstance(found, pd.DataFrame) else self._given
+        return found if isinstance(found, pd.DataFrame) else None
 
     @property
     def filled(self) -> Filled:
@@ -105,7 +109,7 @@ class Form:
         chosen = tuple(self.columns.value)
         columns = None if is_template or len(chosen) == len(self.columns.options) else chosen
         return Filled(
-            data=self.data.value or "df",
+            data=self.data.value if self.data.value not in (None, _GIVEN) else "df",
             endpoint_name=self.endpoint.value.strip(),
             columns=columns,
             template=self.template.value if is_template else None,

@@ -7,6 +7,7 @@ import pytest
 
 from sm_async_nb.notebook.cell import understand
 from sm_async_nb.notebook.commands import Here
+from sm_async_nb.notebook.form import Form
 from sm_async_nb.notebook.form_code import Filled, more_options
 from sm_async_nb.notebook.known import KnownJobs
 
@@ -73,3 +74,18 @@ def test_what_cannot_be_meant_is_said_in_words(texts, message):
         Filled(data="df", endpoint_name="churn", texts=texts).keywords()
 
     assert message in str(refused.value)
+
+
+@pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
+def test_the_form_is_about_the_frame_it_was_called_on(monkeypatch):
+    """Under its own name if it has one, whatever else is called df."""
+    monkeypatch.setattr("sm_async_nb.notebook.form.errand", lambda act: None)
+    named, other = pd.DataFrame({"age": [1]}), pd.DataFrame({"x": [1]})
+    variables = {"customers": named, "df": other}
+    of_variable, of_nobody, of_any = (Form(frame, variables=variables) for frame in (named, named.head(1), None))
+
+    assert ("customers", named) == (of_variable.filled.data, of_variable.frame)
+    assert ["age"] == list(of_nobody.frame.columns)
+    assert ("customers", named) == (of_any.filled.data, of_any.frame)
+    of_any.data.value = "df"
+    assert ("df", (("x", "x"),)) == (of_any.filled.data, of_any.columns.options)
