@@ -127,11 +127,13 @@ def payload_heads(job: Job, rows: IntArray) -> list[str]:
 
 
 def payload(job: Job, request: int) -> bytes:
-    """The whole payload of a request, or, in words, why it cannot be made again."""
-    try:
-        return job._papers.batch.payload(request) if job._papers.batch.content is not None else b""
-    except PayloadLostError as error:
-        return str(error).encode()
+    """The whole payload of a request, or, in words, why it cannot be made again.
+
+    Made alone, and not with its neighbours: a function of the user's is called for its rows only, and the block that
+    the engine is sending stays.
+    """
+    (made,) = job._papers.batch._encoded(range(request, request + 1))
+    return str(made).encode() if isinstance(made, PayloadLostError) else made
 
 
 def fields(job: Job, request: int) -> dict[str, str]:

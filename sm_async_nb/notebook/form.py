@@ -56,7 +56,9 @@ class Form:
         names = frames_in(self._variables)
         first = next((name for name in names if self._variables[name] is frame), None)
         self.data = widgets.Dropdown(
-            options=names if first or frame is None else [("the frame it was called on", _GIVEN), *names],
+            options=names
+            if first or frame is None
+            else [("the frame it was called on", _GIVEN), *zip(names, names, strict=True)],
             value=first or (_GIVEN if frame is not None else next(iter(names), None)),
             description="Frame",
             style=_LABELS,

@@ -99,7 +99,7 @@ def respelling(parameters: Iterable[str], *, first_line: int | None = None, send
     plain = re.compile(rf"(?<!['\"`.-])\b({'|'.join(name for name in names if '_' in name)}|\w+(?==\s))\b(?!['\"`])=?")
 
     def respelled(message: str) -> str:
-        message = passed.sub(lambda found: f"{names[found[1]]} {found[2]}", message)
+        message = passed.sub(lambda found: f"{names[found[1]]} {found[2]}".removesuffix(" True"), message)
         message = begins.sub(lambda found: f"{found[1]}{names[found[2]]}", message)
         message = member.sub(lambda found: members[found[1]], message)
         message = plain.sub(lambda found: names.get(found[1], found[0]), message)

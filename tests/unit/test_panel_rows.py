@@ -108,6 +108,25 @@ def test_a_detail_does_not_show_what_is_sensitive(job):
     assert "<6 characters, not shown>" == fields["custom_attributes"]
 
 
+def test_a_function_of_the_users_is_called_for_the_row_that_is_opened_and_for_no_look(local):
+    """It may be slow, or count its calls."""
+    called = []
+
+    def payload(row):
+        called.append(row["x"])
+        return {"x": row["x"]}
+
+    frame = pd.DataFrame({"x": [1, 2, 3]})
+    own = frame.sm_async.submit("local-endpoint", session=local.session(), payload=payload).wait()
+    called.clear()
+    heads = [line[6] for line in JobRows(own).lines(np.arange(3))]
+    before = list(called)
+    told = {name: value for name, value, _ in detail(own, 1, "own")["fields"]}
+
+    assert (["1", "2", "3"], []) == (heads, before)
+    assert ('{"x":2}', [2]) == (told["Payload"], called)
+
+
 def test_failures_are_grouped_by_what_they_have_in_common():
     """Numbers and ids differ from row to row."""
     assert panel_html.alike("x is -2 at 0x7f1") == panel_html.alike("x is -41 at 0xabc")
