@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint types notebooks faults bench-encode bench-accept clean
+.PHONY: demo test lint types notebooks faults bench bench-encode bench-accept bench-panel clean
 
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
@@ -32,6 +32,13 @@ faults: $(READY)
 # How many requests a second the local endpoint accepts.
 bench-accept: $(READY)
 	$(BIN)/python tests/local/bench_accept.py
+
+# Ours beside what people use, in one run; on a quiet machine only. BENCH=--write puts the table into docs/performance.md.
+bench: $(READY)
+	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+bench-panel: $(READY)
+	$(BIN)/python benchmarks/panel.py
 
 # Run the notebooks again and keep their outputs, which the tests compare with nothing but their own assertions.
 notebooks: $(READY)

@@ -287,9 +287,7 @@ def test_results_before_the_end_have_missing_values_for_what_is_not_there(sessio
     frame = pd.DataFrame({"x": range(100)})
     job = frame.sm_async.submit("local-endpoint", session=session)
 
-    with pytest.warns(
-        UserWarning, match=r"^\d+ of 100 requests are still on their way; "
-    ):
+    with pytest.warns(UserWarning, match=r"^\d+ of 100 requests are still on their way; "):
         early = job.results()
     job.wait()
 

@@ -37,6 +37,7 @@ HOMES = {
     **{name: {"local"} for name in ("moto", "werkzeug")},
     **{name: {"notebook"} for name in ("ipywidgets", "anywidget", "traitlets")},
     "IPython": {"notebook", ""},
+    "obstore": {"aws"},
     "sklearn": {"demo"},
 }
 
