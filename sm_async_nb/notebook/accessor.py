@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from sm_async_nb.aws.session import Session
     from sm_async_nb.core.estimate import Plan
     from sm_async_nb.job.job import Job
+    from sm_async_nb.notebook.form import Form
 
 
 # autoreload executes this again, and pandas would warn of the accessor that is there already: our own.
@@ -280,6 +281,23 @@ class SmAsyncAccessor:
         except RequestError as error:
             error.args = (str(error).removesuffix("Nothing was sent.").rstrip(),)  # as nothing of a plan ever is
             raise
+
+    def panel(self, *, session: Session | None = None) -> Form:
+        """A form that builds a submit of this frame, with the plan in view while it is filled in.
+
+        Parameters
+        ----------
+        session
+            The boto3 session to look with, and to submit with; a new default one otherwise.
+
+        Returns
+        -------
+        Form
+            Shown by a notebook; elsewhere it says that it needs one.
+        """
+        from sm_async_nb.notebook.form import panel
+
+        return panel(self._frame, session=session)
 
 
 # These say where a job lies and how it runs, not what it sends.

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, Any, cast
 import pandas as pd
 from IPython.core.error import UsageError
 
-from sm_async_nb.notebook.accessor import SmAsyncAccessor
 from sm_async_nb.notebook.config import is_said, value_of
 from sm_async_nb.notebook.doctor import doctor
 from sm_async_nb.notebook.jobs import attach, endpoint, endpoints, jobs
@@ -223,13 +222,9 @@ def _doctor(_here: Here, line: Line, keywords: dict[str, Any]) -> Any:
 
 
 def _panel(_here: Here, _line: Line, _keywords: dict[str, Any]) -> Any:
-    panel = getattr(SmAsyncAccessor, "panel", None)
-    if panel is not None:
-        return panel(SmAsyncAccessor(pd.DataFrame()))
-    raise UsageError(
-        "The panel is not in this version. %%sm_async ENDPOINT --data NAME --dry-run shows what would be sent, and"
-        " df.sm_async.submit(...) sends it."
-    )
+    from sm_async_nb.notebook.form import panel
+
+    return panel()
 
 
 def _config(_here: Here, _line: Line, _keywords: dict[str, Any]) -> pd.DataFrame:

@@ -7,6 +7,7 @@ import pytest
 
 import sm_async_nb
 from sm_async_nb.notebook.commands import COMMANDS
+from sm_async_nb.notebook.form import Form
 
 PREFIX = "s3://sm-async-local/lines"
 
@@ -157,15 +158,13 @@ def test_config_lists_the_settings_with_where_they_come_from(jobs):
     assert "SM_ASYNC_INPUT_PREFIX" == told.loc["SmAsync.input_prefix", "from"]
 
 
-def test_the_panel_is_not_there_yet(shell):
-    """One line, and what does the same meanwhile."""
-    if hasattr(pd.DataFrame.sm_async, "panel"):
-        pytest.skip("the panel is there")
+def test_the_panel_is_a_form(shell):
+    """For a frame that is chosen in it; the accessor's is for the frame itself."""
+    frame = pd.DataFrame({"x": [1]})
+    form, mine = shell.run("%sm_async panel").value, frame.sm_async.panel()
 
-    assert (
-        "The panel is not in this version. %%sm_async ENDPOINT --data NAME --dry-run shows what would be sent, and"
-        " df.sm_async.submit(...) sends it."
-    ) == shell.told("%sm_async panel")
+    assert (Form, Form) == (type(form), type(mine))
+    pd.testing.assert_frame_equal(frame, mine.frame)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
