@@ -7,6 +7,10 @@ import sys
 from importlib.util import find_spec
 from pathlib import Path
 
+import pytest
+
+from sm_async_nb.local.wire import installed_fields
+
 BENCHMARKS = Path(__file__).parents[2] / "benchmarks"
 
 
@@ -20,6 +24,8 @@ def script(name, *arguments):
 
 def test_the_short_form_tells_of_every_part():
     """Every answer of every contender is compared with what was sent, or the bench fails."""
+    if "filename" not in installed_fields():
+        pytest.skip("an SDK that does not know Filename looks for answers with other calls")
     contenders = ["boto3", "fast" if find_spec("obstore") else "default"]
 
     told = script("bench.py", "--short", "--contenders", *contenders).splitlines()
