@@ -1,6 +1,7 @@
 """Score a pandas DataFrame on an Amazon SageMaker asynchronous endpoint, from a notebook.
 
-Importing this package registers ``df.sm_async``; see :class:`~sm_async_nb.notebook.accessor.SmAsyncAccessor`.
+Importing this package registers ``df.sm_async``; see :class:`~sm_async_nb.notebook.accessor.SmAsyncAccessor`. In a
+kernel it has jobs shown live where they are the value of a cell.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_async_nb.errors import EndpointError, NotYetError, RequestError, SmAsyncError
 from sm_async_nb.notebook import accessor as _accessor  # noqa: F401  (registers df.sm_async)
+from sm_async_nb.notebook import formatter as _formatter
 
 if TYPE_CHECKING:
     from sm_async_nb.core.ledger import Snapshot, Status
@@ -48,6 +50,9 @@ _HOMES = {
     "endpoints": "sm_async_nb.notebook.jobs",
     "jobs": "sm_async_nb.notebook.jobs",
 }
+
+
+_formatter.register()
 
 
 def __dir__() -> list[str]:

@@ -30,6 +30,7 @@ from sm_async_nb.job.choice import chosen
 from sm_async_nb.job.cleanup import Cleanup, Doomed, doomed
 from sm_async_nb.job.course import Course
 from sm_async_nb.job.document import Document, Settings
+from sm_async_nb.job.faces import Faces
 from sm_async_nb.job.following import Both, Newest, first_snapshot
 from sm_async_nb.job.interrupts import explain
 from sm_async_nb.job.lease import Lease
@@ -89,6 +90,8 @@ class Job:
         self._endpoint: Endpoint | None = None
         self._watched: Future[None] | None = None
         self._next_segment = opened.beginning.next_segment
+        # The displays that follow it add themselves.
+        self.faces: Faces = Faces()
         self._course: Course | None = None
         if lease is not None:
             self._course = Course(
@@ -461,6 +464,20 @@ class Job:
         :meth:`results` has fetched it.
         """
         return self._reports.failures()
+
+    def freeze(self) -> None:
+        """Leave HTML and text alone in every output that shows this job, as it stands now.
+
+        They need no kernel and no extension: what a notebook is to keep when it is saved, sent on or committed. The
+        job runs on; ``job`` shows it live again.
+
+        Examples
+        --------
+        >>> job.wait().freeze()  # doctest: +SKIP
+        """
+        for face in list(self.faces):
+            face.freeze()
+            self.faces.discard(face)
 
     # The other side of it
 

@@ -32,7 +32,7 @@ VARIABLE = "SM_ASYNC_NONINTERACTIVE"
 
 def front_end(shell: Any = None) -> FrontEnd:
     """Where this runs, as far as it can be known from here."""
-    shell = _shell() if shell is None else shell
+    shell = current_shell() if shell is None else shell
     if shell is None:
         return FrontEnd.SCRIPT
     if not hasattr(shell, "kernel"):
@@ -42,7 +42,7 @@ def front_end(shell: Any = None) -> FrontEnd:
     return FrontEnd.NOTEBOOK
 
 
-def _shell() -> Any:
+def current_shell() -> Any:
     """IPython's shell, if there is one; IPython is not imported for it."""
     ipython = sys.modules.get("IPython")
     return ipython.get_ipython() if ipython else None

@@ -54,6 +54,7 @@ class JobView:
         self.endpoint: Endpoint | None = None
         self._asked_at, self._drawn_at, self._failures_read = 0.0, 0.0, 0
         self._update: Callable[..., object] | None = None
+        self._is_saved = self._is_frozen = False
         self.rows = JobRows(job)
         self.table = Table(self.rows, self._send)
         self.events = Events(job.snapshot)
@@ -72,6 +73,7 @@ class JobView:
             layout={"width": "100%"},
         )
         _views.add(self)
+        job.faces.add(self)
 
     # What is shown
 
@@ -82,7 +84,10 @@ class JobView:
 
     def refresh(self, now: float) -> bool:
         """Draw what has changed; false when the job is over."""
+        if self._is_frozen:
+            return False
         seen = self.job.snapshot
+        self._is_saved &= seen.is_over
         self.events.see(seen)
         self.table.refresh()
         if now - self._drawn_at >= _SLOWLY_SECONDS or seen.is_over:
@@ -122,9 +127,9 @@ class JobView:
 
     def freeze(self) -> None:
         """Leave HTML and text alone in the output, which need no kernel."""
+        self._is_frozen = True
         if self._update is not None:
             self._update(static_bundle(self.job, self.endpoint), raw=True)
-            self._update = None
         self.widget.close()
         _views.discard(self)
 
@@ -173,9 +178,9 @@ class JobView:
     def _finish(self) -> None:
         """The last state, for who opens the page without a kernel."""
         self.grid.saved = self.table.saved()
-        if self._update is not None:
+        if self._update is not None and not self._is_saved:
+            self._is_saved = True
             self._update(self.bundle(), raw=True)
-            self._update = None
 
     # What asks AWS: errands
 
@@ -250,12 +255,6 @@ def show(job: Job) -> JobView:
     handle: Any = display(view.bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
     view.follow(None if handle is None else handle.update)
     return view
-
-
-def freeze(job: Job) -> None:
-    """Leave HTML alone wherever this job is shown."""
-    for view in [view for view in _views if view.job is job]:
-        view.freeze()
 
 
 def look_again(_ran: object = None) -> None:

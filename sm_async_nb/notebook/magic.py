@@ -7,7 +7,7 @@ from typing import Any
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from sm_async_nb.notebook import cell as cells
-from sm_async_nb.notebook import completion, display
+from sm_async_nb.notebook import completion, formatter
 from sm_async_nb.notebook.commands import Here, run_command
 from sm_async_nb.notebook.config import SmAsync, value_of
 from sm_async_nb.notebook.known import KnownJobs
@@ -15,7 +15,6 @@ from sm_async_nb.notebook.magic_options import parse
 from sm_async_nb.notebook.told import plainly
 
 _PACKAGE = "sm_async_nb"
-_JOB = ("sm_async_nb.job.job", "Job")
 
 
 @magics_class
@@ -62,8 +61,7 @@ def load(shell: Any) -> None:
     shell.register_magics(magics)
     shell.Completer.custom_matchers.append(completion.matcher(shell.user_ns, magics.jobs))
     shell.input_transformers_cleanup.append(give_a_body)
-    if hasattr(shell, "kernel"):
-        shell.display_formatter.ipython_display_formatter.for_type_by_name(*_JOB, display.show)
+    formatter.register(shell)
 
 
 def unload(shell: Any) -> None:
@@ -78,10 +76,7 @@ def unload(shell: Any) -> None:
         shell.configurables.remove(one)
     for places in (shell.Completer.custom_matchers, shell.input_transformers_cleanup):
         places[:] = [one for one in places if not getattr(one, "__module__", "").startswith(f"{_PACKAGE}.")]
-    formatter = shell.display_formatter.ipython_display_formatter
-    formatter.deferred_printers.pop(_JOB, None)
-    for kind in [kind for kind in formatter.type_printers if (kind.__module__, kind.__name__) == _JOB]:
-        formatter.type_printers.pop(kind)
+    formatter.unregister(shell)
 
 
 def give_a_body(lines: list[str]) -> list[str]:

@@ -19,6 +19,13 @@ import sm_async_nb
 %load_ext sm_async_nb
 df = pd.DataFrame({"x": range(12)}, index=[f"r{n}" for n in range(12)])
 """
+LEFT = """\
+import threading, time
+ours = lambda: [thread.name for thread in threading.enumerate() if thread.name.startswith("sm-async")]
+give_up = time.monotonic() + 10
+while ours() and time.monotonic() < give_up: time.sleep(0.05)
+ours()"""
+VIEW = "application/vnd.jupyter.widget-view+json"
 SUBMIT = "%%sm_async slow --data df --out job"
 IN_FLIGHT = "import time\nwhile job.snapshot[sm_async_nb.Status.ACCEPTED] < 12: time.sleep(0.05)"
 
@@ -46,10 +53,10 @@ def test_a_cell_returns_at_once_and_the_next_computes_while_the_job_runs(running
     assert computed.seconds < 2
     shown = submitted.outputs[-1]
     assert "running" in shown["data"]["text/plain"]
-    assert {"text/plain", "text/html"} == set(shown["data"])
+    assert {"text/plain", "text/html", VIEW} == set(shown["data"])
     final = became[shown["transient"]["display_id"]]
     assert final["text/plain"].endswith("over: 12 completed>")
-    assert "<td>completed</td>" in final["text/html"]
+    assert 12 == final["text/html"].count("<td>✓ completed</td>")
 
 
 def test_an_interrupt_of_a_wait_leaves_the_job_running(running, gate):
@@ -160,8 +167,7 @@ def test_threads_print_nothing_and_none_is_left(running, gate):
     gate.open()
     running.run(SUBMIT)
     running.updates(is_over)
-    time.sleep(1)
-    left = running.run("import threading\n[t.name for t in threading.enumerate() if t.name.startswith('sm-async')]")
+    left = running.run(LEFT)
 
     assert ("", "", "[]") == (left.stdout, left.stderr, left.text)
 
@@ -198,3 +204,28 @@ def test_a_job_is_attached_to_after_a_restart_of_the_kernel(local, clean_environ
     assert "ok" == attached.status, attached
     assert over.text.endswith("over: 12 completed>")
     assert f"{list(range(12))}\n" == results.stdout
+
+
+def test_a_job_is_shown_live_without_the_extension_too(running, gate):
+    """The package is imported where jobs are submitted; the magics are another matter."""
+    running.run("%unload_ext sm_async_nb\nimport importlib; importlib.reload(sm_async_nb)")
+    shown = running.run("job = df.sm_async.submit('slow'); job").outputs[-1]["data"]
+    gate.open()
+    running.run("job.wait()\n%load_ext sm_async_nb")
+
+    assert VIEW in shown
+    assert "<Job " in shown["text/plain"]
+
+
+def test_a_frozen_job_needs_no_kernel(running):
+    """What a notebook is to keep when it is sent on: HTML and text, at once and after the job is over."""
+    first = running.run("%%sm_async echo --data df --out job")
+    again = running.run("job.wait()")
+    running.client.execute("job.freeze()")
+    ids = {ran.outputs[-1]["transient"]["display_id"] for ran in (first, again)}
+    became = {}
+    while not ids <= {name for name, data in became.items() if VIEW not in data}:
+        became |= running.updates(is_over)
+
+    assert [{"text/plain", "text/html"}] * 2 == [set(became[name]) for name in ids]
+    assert "0" == running.run("len(job.faces)").text
