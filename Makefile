@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint types notebooks faults bench bench-encode bench-accept bench-panel clean
+.PHONY: demo test lint types notebooks faults bench bench-encode bench-accept bench-panel pictures clean
 
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
@@ -39,6 +39,10 @@ bench: $(READY)
 
 bench-panel: $(READY)
 	$(BIN)/python benchmarks/panel.py
+
+# The pictures of the panel for README and docs; needs chromium.
+pictures: $(READY)
+	$(BIN)/python benchmarks/pictures.py
 
 # Run the notebooks again and keep their outputs, which the tests compare with nothing but their own assertions.
 notebooks: $(READY)
