@@ -4,7 +4,7 @@ VENV ?= .venv
 BIN = $(VENV)/bin
 READY = $(VENV)/.ready
 
-.PHONY: demo test lint types notebooks faults bench bench-encode bench-accept bench-panel pictures clean
+.PHONY: demo test lint types notebooks faults bench bench-full bench-encode bench-accept bench-panel pictures clean
 
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
@@ -33,9 +33,13 @@ faults: $(READY)
 bench-accept: $(READY)
 	$(BIN)/python tests/local/bench_accept.py
 
-# Ours beside what people use, in one run; on a quiet machine only. BENCH=--write puts the table into docs/performance.md.
-bench: $(READY)
+# Ours beside what people use, in one run; on a quiet machine only. BENCH=--write puts tables and plot into docs. A
+# quarter of an hour; bench-full takes two hours.
+bench: $(VENV)/.bench
 	$(BIN)/python benchmarks/bench.py $(BENCH)
+
+bench-full: $(VENV)/.bench
+	$(BIN)/python benchmarks/bench.py --full $(BENCH)
 
 bench-panel: $(READY)
 	$(BIN)/python benchmarks/panel.py
@@ -54,6 +58,10 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev]'
 	touch $(READY)
+
+$(VENV)/.bench: $(READY)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,bench]'
+	touch $@
 
 clean:
 	rm -rf $(VENV) .ci/venvs .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,25 +1,24 @@
 """The same frame through an asynchronous endpoint, as each contender's users would write it; one process for each.
 
-``python contenders.py NAME ROWS URL`` prints what it cost as JSON. Every contender is warmed up on a few rows, so that
-imports, the SDK's models and the first connections are left out.
+``python contenders.py NAME ROWS S3_URL URL`` prints what it cost as JSON. Every contender is warmed up on a few rows,
+so that imports, the SDK's models and the first connections are left out.
 """
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import functools
 import inspect
 import io
 import json
 import os
-import resource
 import sys
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
-from urllib.request import urlopen
 
 import boto3
 import numpy as np
@@ -27,6 +26,8 @@ import pandas as pd
 from botocore.config import Config
 
 WARM_UP = 64
+WARM_UP_OF_THE_LOOP = 4
+AT_A_TIME = 64
 
 
 def frame_of(rows: int) -> pd.DataFrame:
@@ -34,34 +35,6 @@ def frame_of(rows: int) -> pd.DataFrame:
     numbers = np.random.default_rng(0).normal(size=(rows, 6)).round(4)
     frame = pd.DataFrame(numbers, columns=[f"f{n}" for n in range(6)], index=[f"r-{n}" for n in range(rows)])
     return frame.assign(age=np.arange(rows) % 80, plan="gold", name="customer", seen=True)
-
-
-def over_boto3_threads(frame: pd.DataFrame, threads: int = 64) -> pd.DataFrame:
-    """What a good engineer writes in an afternoon: a pool of threads, one LIST a second, one GET an output."""
-    config = Config(max_pool_connections=threads)
-    s3, runtime = boto3.client("s3", config=config), boto3.client("sagemaker-runtime", config=config)
-    job = uuid.uuid4().hex
-
-    def send(number: int, record: dict[str, Any]) -> str:
-        key = f"in/{job}/{number:08d}.json"
-        s3.put_object(Bucket="bench", Key=key, Body=json.dumps(record).encode(), ContentType="application/json")
-        answer = runtime.invoke_endpoint_async(
-            EndpointName="bench", InputLocation=f"s3://bench/{key}", ContentType="application/json"
-        )
-        return str(answer["OutputLocation"]).removeprefix("s3://bench/")
-
-    def fetch(key: str) -> Any:
-        return json.loads(s3.get_object(Bucket="bench", Key=key)["Body"].read())
-
-    with ThreadPoolExecutor(threads) as pool:
-        keys = list(pool.map(send, range(len(frame)), frame.to_dict("records")))
-        missing = set(keys)
-        while missing:
-            for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bench", Prefix="out/"):
-                missing.difference_update(item["Key"] for item in page.get("Contents", ()))
-            if missing:
-                time.sleep(1)
-        return pd.DataFrame(list(pool.map(fetch, keys)), index=frame.index)
 
 
 def over_the_sdks_loop(frame: pd.DataFrame) -> pd.DataFrame:
@@ -84,31 +57,128 @@ def over_the_sdks_loop(frame: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(answers, index=frame.index)
 
 
+def over_boto3_threads(frame: pd.DataFrame) -> pd.DataFrame:
+    """What a good engineer writes in an afternoon: a pool of threads, one LIST a second, one GET an output."""
+    config = Config(max_pool_connections=AT_A_TIME)
+    s3, runtime = boto3.client("s3", config=config), boto3.client("sagemaker-runtime", config=config)
+    job = uuid.uuid4().hex
+
+    def send(number: int, record: dict[str, Any]) -> str:
+        key = f"in/{job}/{number:08d}.json"
+        s3.put_object(Bucket="bench", Key=key, Body=json.dumps(record).encode(), ContentType="application/json")
+        answer = runtime.invoke_endpoint_async(
+            EndpointName="bench", InputLocation=f"s3://bench/{key}", ContentType="application/json"
+        )
+        return str(answer["OutputLocation"]).removeprefix("s3://bench/")
+
+    def fetch(key: str) -> Any:
+        return json.loads(s3.get_object(Bucket="bench", Key=key)["Body"].read())
+
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        keys = list(pool.map(send, range(len(frame)), frame.to_dict("records")))
+        missing = set(keys)
+        while missing:
+            for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bench", Prefix="out/"):
+                missing.difference_update(item["Key"] for item in page.get("Contents", ()))
+            if missing:
+                time.sleep(1)
+        return pd.DataFrame(list(pool.map(fetch, keys)), index=frame.index)
+
+
+def over_aiobotocore(frame: pd.DataFrame) -> pd.DataFrame:
+    """The same without threads: one event loop, and a semaphore."""
+    from aiobotocore.config import AioConfig
+    from aiobotocore.session import get_session
+
+    async def score() -> list[Any]:
+        config, session, job = AioConfig(max_pool_connections=AT_A_TIME), get_session(), uuid.uuid4().hex
+        free = asyncio.Semaphore(AT_A_TIME)
+        async with (
+            session.create_client("s3", config=config) as s3,
+            session.create_client("sagemaker-runtime", config=config) as runtime,
+        ):
+
+            async def send(number: int, record: dict[str, Any]) -> str:
+                key = f"in/{job}/{number:08d}.json"
+                async with free:
+                    body = json.dumps(record).encode()
+                    await s3.put_object(Bucket="bench", Key=key, Body=body, ContentType="application/json")
+                    answer = await runtime.invoke_endpoint_async(
+                        EndpointName="bench", InputLocation=f"s3://bench/{key}", ContentType="application/json"
+                    )
+                return str(answer["OutputLocation"]).removeprefix("s3://bench/")
+
+            async def fetch(key: str) -> Any:
+                async with free:
+                    answer = await s3.get_object(Bucket="bench", Key=key)
+                    async with answer["Body"] as body:
+                        return json.loads(await body.read())
+
+            keys = await asyncio.gather(*map(send, range(len(frame)), frame.to_dict("records")))
+            missing = set(keys)
+            while missing:
+                async for page in s3.get_paginator("list_objects_v2").paginate(Bucket="bench", Prefix="out/"):
+                    missing.difference_update(item["Key"] for item in page.get("Contents", ()))
+                if missing:
+                    await asyncio.sleep(1)
+            return await asyncio.gather(*map(fetch, keys))
+
+    return pd.DataFrame(asyncio.run(score()), index=frame.index)
+
+
+def over_s3fs(frame: pd.DataFrame) -> pd.DataFrame:
+    """Files by s3fs, many at once, as its documentation shows; the call by boto3, since s3fs has none."""
+    import s3fs
+
+    files = s3fs.S3FileSystem(use_listings_cache=False, skip_instance_cache=True)
+    runtime = boto3.client("sagemaker-runtime", config=Config(max_pool_connections=AT_A_TIME))
+    job = uuid.uuid4().hex
+
+    def call(path: str) -> str:
+        answer = runtime.invoke_endpoint_async(
+            EndpointName="bench", InputLocation=f"s3://{path}", ContentType="application/json"
+        )
+        return str(answer["OutputLocation"]).removeprefix("s3://")
+
+    records = enumerate(frame.to_dict("records"))
+    inputs = {f"bench/in/{job}/{number:08d}.json": json.dumps(record).encode() for number, record in records}
+    files.pipe(inputs)
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        paths = list(pool.map(call, inputs))
+    while not set(paths).issubset(files.find("bench/out")):
+        time.sleep(1)
+    outputs = files.cat(paths)
+    return pd.DataFrame([json.loads(outputs[path]) for path in paths], index=frame.index)
+
+
 def over_ours(frame: pd.DataFrame, *, storage: str = "s3fs", **options: Any) -> pd.DataFrame:
     """``df.sm_async.submit(...)``, waited for and loaded."""
     import sm_async_nb  # noqa: F401  (registers df.sm_async)
 
     with _silence(), _storage(frame, storage, options):
-        job = frame.sm_async.submit("bench", session=boto3.Session(), wait=True, **options)
+        job = frame.sm_async.submit("bench", wait=True, **options)
         return job.results()
 
 
 @contextlib.contextmanager
 def _storage(frame: pd.DataFrame, storage: str, options: dict[str, Any]) -> Iterator[None]:
     """Chosen by ``storage=`` where submit has it, and beneath it where it has not."""
-    from sm_async_nb.job import course, job
+    from sm_async_nb.job import course, job, submit
 
     if "storage" in inspect.signature(frame.sm_async.submit).parameters:
         options["storage"] = storage
         yield
         return
     opened = job.open_storage
-    chosen = functools.partial(opened, storage=storage)
-    course.open_storage = job.open_storage = chosen
+
+    def chosen(*arguments: Any, **more: Any) -> Any:
+        return opened(*arguments, **{**more, "storage": storage})
+
+    course.open_storage = job.open_storage = submit.open_storage = chosen
     try:
         yield
     finally:
-        course.open_storage = job.open_storage = opened
+        course.open_storage = job.open_storage = submit.open_storage = opened
 
 
 @contextlib.contextmanager
@@ -121,23 +191,26 @@ def _silence() -> Iterator[None]:
 CONTENDERS: dict[str, Callable[[pd.DataFrame], pd.DataFrame]] = {
     "sdk": over_the_sdks_loop,
     "boto3": over_boto3_threads,
+    "aiobotocore": over_aiobotocore,
+    "s3fs": over_s3fs,
     "default": over_ours,
     "fast": functools.partial(over_ours, storage="obstore"),
     "inline": functools.partial(over_ours, storage="obstore", inline="auto"),
+    "packed-10": functools.partial(over_ours, rows_per_request=10),
+    "packed-10-fast": functools.partial(over_ours, storage="obstore", rows_per_request=10),
     "packed": functools.partial(over_ours, rows_per_request=100),
     "packed-fast": functools.partial(over_ours, storage="obstore", rows_per_request=100),
 }
 
 
-def _cpu() -> float:
-    used = resource.getrusage(resource.RUSAGE_SELF)
-    return used.ru_utime + used.ru_stime
+def measure(name: str, rows: int, s3_url: str, url: str) -> dict[str, Any]:
+    """One run of one contender, and what it used."""
+    from usage import measured
 
-
-def measure(name: str, rows: int, url: str) -> dict[str, Any]:
-    """One run of one contender: seconds, seconds of CPU, and calls, all by the service's count."""
     os.environ.update(
-        AWS_ENDPOINT_URL=url,
+        AWS_ENDPOINT_URL=s3_url,
+        AWS_ENDPOINT_URL_SAGEMAKER=url,
+        AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME=url,
         AWS_ACCESS_KEY_ID="bench",
         AWS_SECRET_ACCESS_KEY="bench",  # noqa: S106 - of a service on this machine
         AWS_DEFAULT_REGION="us-east-1",
@@ -146,22 +219,14 @@ def measure(name: str, rows: int, url: str) -> dict[str, Any]:
         AWS_SHARED_CREDENTIALS_FILE="/nonexistent",
     )
     contender = CONTENDERS[name]
-    contender(frame_of(min(rows, 4 if name == "sdk" else WARM_UP)))
+    contender(frame_of(min(rows, WARM_UP_OF_THE_LOOP if name == "sdk" else WARM_UP)))
     frame = frame_of(rows)
-    _calls(url)
-    cpu, began = _cpu(), time.perf_counter()
-    answers = contender(frame)
-    seconds, cpu = time.perf_counter() - began, _cpu() - cpu
+    with measured(url) as used:
+        answers = contender(frame)
     if not np.allclose(frame["f0"], answers["f0"].astype(float)):
         raise AssertionError(f"{name} lost or mixed up answers")
-    return {"name": name, "rows": rows, "seconds": seconds, "cpu": cpu, "calls": _calls(url)}
-
-
-def _calls(url: str) -> dict[str, int]:
-    with urlopen(f"{url}/calls") as answer:  # noqa: S310 - the service beside us
-        counts: dict[str, int] = json.load(answer)
-    return counts
+    return {"contender": name, "rows": rows, **used}
 
 
 if __name__ == "__main__":
-    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), sys.argv[3])))
+    print(json.dumps(measure(sys.argv[1], int(sys.argv[2]), *sys.argv[3:])))
