@@ -6,6 +6,7 @@ all of them. What is fetched from S3 stands at the end and is for threads that m
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +20,7 @@ from sm_async_nb.core.ledger import Status
 from sm_async_nb.core.payload import is_raw
 from sm_async_nb.errors import PayloadLostError
 from sm_async_nb.job.job import Job
+from sm_async_nb.job.looking import MESSAGE_CHARACTERS
 from sm_async_nb.job.reports import _run_alone
 
 # These functions are the Job's own, in a file of their own: they read what it keeps to itself.
@@ -71,9 +73,9 @@ def payload_sizes(job: Job) -> IntArray:
 
 
 def parts(job: Job, name: str) -> Parts:
-    """One of the ledger's columns of texts, of all requests."""
+    """One of the ledger's columns of texts, of all requests, to search in."""
     with job._lock:
-        return job._ledger.texts[name].copy().parts
+        return job._ledger.texts[name].copy().searchable
 
 
 def messages(job: Job) -> dict[int, str]:
@@ -126,6 +128,20 @@ def payload_heads(job: Job, rows: IntArray) -> list[str]:
     return [", ".join(str(value)[:_HEAD_BYTES] for value in row) for row in some[names].itertuples(index=False)]
 
 
+def answer_heads(job: Job, rows: IntArray) -> list[str]:
+    """How the answers of these rows begin, as far as they were fetched; where requests are shared, each row's part."""
+    answers, packing = job._reports._answers, job._papers.batch.packing
+    requests = packing.request_of(rows)
+    if is_one_row_each(job):
+        return [(body or b"")[:_HEAD_BYTES].decode(errors="replace") for body in answers._bodies[requests]]
+    values = zip(answers.has_value[requests], answers._values[packing.slot_of_row[rows]], strict=True)
+    return [_in_short(value) if is_there else "" for is_there, value in values]
+
+
+def _in_short(value: Any) -> str:
+    return (value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))[:_HEAD_BYTES]
+
+
 def payload(job: Job, request: int) -> bytes:
     """The whole payload of a request, or, in words, why it cannot be made again.
 
@@ -159,6 +175,17 @@ def told(job: Job, request: int) -> dict[str, str]:
     return {"input_location": batch.input_location(request, layout), **texts}
 
 
+def unread(job: Job, requests: IntArray) -> IntArray:
+    """Those of these requests whose answer, or failure, lies in S3 and was not fetched in full."""
+    answers = job._reports._answers
+    with job._lock:
+        status = job._ledger.status[requests]
+        failed = requests[status == Status.FAILED].tolist()
+        told = {request for request in failed if 0 < len(job._ledger.messages.get(request, "")) < MESSAGE_CHARACTERS}
+    silent = [request for request in failed if request not in told and request not in answers.messages]
+    return np.concatenate([answers.missing(requests[status == Status.COMPLETED]), np.array(silent, dtype=np.int64)])
+
+
 # What asks S3
 
 
@@ -175,4 +202,4 @@ def load(job: Job, requests: IntArray) -> None:
         _run_alone(reports._fetching, reports._fetch_failures(wanted))
 
 
-_HEAD_BYTES = 120
+_HEAD_BYTES = 480

@@ -1,35 +1,39 @@
 """``df.sm_async.panel()``: a form that builds a submit, with its plan and the code that does the same.
 
-Typing is answered on threads of their own: the newest plan wins, and nothing is sent before the button is pressed.
+Nothing is asked of AWS by a callback: what is typed is planned on a thread, endpoints are found on another, and nothing
+is sent before the button is pressed.
 """
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Mapping
+from collections.abc import Callable
 from typing import Any
 
 import ipywidgets as widgets
 import pandas as pd
 
-from sm_async_nb.aws.described import Endpoint
-from sm_async_nb.errors import SmAsyncError
-from sm_async_nb.job import registry
-from sm_async_nb.notebook.accessor import SmAsyncAccessor
-from sm_async_nb.notebook.form_code import Filled, more_options
+from sm_async_nb.notebook import form_html
+from sm_async_nb.notebook.config import is_said, value_of
+from sm_async_nb.notebook.form_cells import follow_cells
+from sm_async_nb.notebook.form_code import Filled, form_options
+from sm_async_nb.notebook.form_codes import Codes
+from sm_async_nb.notebook.form_endpoint_menu import EndpointMenu
+from sm_async_nb.notebook.form_field import FIRST, FormField, groups, label_of
+from sm_async_nb.notebook.form_frame_menu import FrameMenu
+from sm_async_nb.notebook.form_layout import box, button, close, row
+from sm_async_nb.notebook.form_names import free_name, wrong_name
+from sm_async_nb.notebook.form_plan import Asked, Planned, Planner
+from sm_async_nb.notebook.form_submit import Outcome, submitted
 from sm_async_nb.notebook.job_view import JobView
-from sm_async_nb.notebook.magic_options import Kind, Option
-from sm_async_nb.notebook.namespace import frames_in
 from sm_async_nb.notebook.panel_actions import user_variables
-from sm_async_nb.notebook.panel_html import esc
 from sm_async_nb.notebook.panel_screen import SCREEN, errand
 
-_MOST_ENDPOINTS = 50
-# A frame that no variable is bound to.
-_GIVEN = ""
-_LABELS = {"description_width": "170px"}
-_WIDE = {"width": "min(100%, 620px)"}
-_COLUMNS, _TEMPLATE = "Columns", "Template"
+_COLUMNS, _TEMPLATE = "columns of the frame", "a template"
+_MORE, _FEWER = "More fields", "Fewer fields"
+# What a setting may say where a field is left empty; the code says it, so that it means the same elsewhere.
+_FROM_SETTINGS = ("input_prefix", "concurrency", "sse_kms_key_id", "expected_bucket_owner")
+_MOST_OFFERED, _MOST_ROWS = 200, 8
+_WIDGET = "application/vnd.jupyter.widget-view+json"
 
 
 class Form:
@@ -49,203 +53,250 @@ class Form:
         self, frame: pd.DataFrame | None = None, *, variables: dict[str, Any] | None = None, session: Any = None
     ) -> None:
         self._variables = user_variables() if variables is None else variables
-        self._given, self._session = frame, session
-        self._endpoints: dict[str, Endpoint] = {}
-        self._asked = 0
-        self._planning = threading.Lock()
-        names = frames_in(self._variables)
-        first = next((name for name in names if self._variables[name] is frame), None)
-        self.data = widgets.Dropdown(
-            options=names
-            if first or frame is None
-            else [("the frame it was called on", _GIVEN), *zip(names, names, strict=True)],
-            value=first or (_GIVEN if frame is not None else next(iter(names), None)),
-            description="Frame",
-            style=_LABELS,
-            layout=_WIDE,
+        self._session = session
+        self._planner = Planner(self._planned, session=session)
+        self._last: Planned | None = None
+        self._update: Callable[..., object] | None = None
+        self._is_submitting = False
+        self.data = FrameMenu(frame, self._variables, changed=self._choose_frame)
+        self.endpoint = EndpointMenu(session, changed=self._typed)
+        self.way = widgets.RadioButtons(options=[_COLUMNS, _TEMPLATE], description="Payload of")
+        self.columns = widgets.SelectMultiple(
+            description="Columns", rows=5, tooltip="With Ctrl or Shift several; they are sent in the frame's order"
         )
-        self.endpoint = widgets.Combobox(
-            description="Endpoint", placeholder="an asynchronous endpoint", style=_LABELS, layout=_WIDE
-        )
-        self.state = widgets.Label(layout={"margin": "0 0 0 178px"})
-        self.way = widgets.ToggleButtons(options=[_COLUMNS, _TEMPLATE], description="Payload of", style=_LABELS)
-        self.columns = widgets.SelectMultiple(description="Columns", rows=5, style=_LABELS, layout=_WIDE)
-        self.template = widgets.Textarea(
-            description="Template", placeholder='{"inputs": {{ text }}}', rows=4, style=_LABELS, layout=_WIDE
-        )
-        self.fields = {name: _field(option) for name, option in more_options().items()}
-        self.plan = widgets.HTML()
+        self.template = widgets.Textarea(description="Template", placeholder='{"inputs": {{ text }}}', rows=4)
+        self.fields = {
+            name: FormField(option, value=_from_settings(name), is_brief=name in FIRST)
+            for name, option in form_options().items()
+        }
+        self.out = widgets.Text(description="Job variable", value=free_name("job", self._variables), placeholder="job")
+        self.plan, self.said, self.line, self.why = (widgets.HTML() for _ in range(4))
         self.submit = widgets.Button(description="Submit", button_style="primary", disabled=True)
-        self.copy = widgets.ToggleButton(description="Copy as code")
-        self.python = widgets.Textarea(description="Python", rows=3, style=_LABELS, layout=_WIDE)
-        self.cell = widgets.Textarea(description="Cell", rows=4, style=_LABELS, layout=_WIDE)
-        self._code = widgets.VBox([self.python, self.cell], layout={"display": "none"})
-        more = widgets.Accordion([widgets.VBox(list(self.fields.values()))], titles=("More",))
+        self.codes = Codes(filled=lambda: self.filled, named=self._name_frame)
+        self.more = button(_MORE)
         self.job_place = widgets.VBox()
-        parts = [self.data, self.endpoint, self.state, self.way, self.columns, self.template, more, self.plan]
-        buttons = widgets.HBox([self.submit, self.copy])
-        self.widget = widgets.VBox([*parts, buttons, self._code, self.job_place], layout={"width": "100%"})
+        self.widget = self._laid_out()
         self._listen()
         self._choose_frame()
-        errand(self._find_endpoints)
+        self.endpoint.look()
 
     def _ipython_display_(self) -> None:
         from IPython.display import display
 
-        told = self.widget._repr_mimebundle_()
-        text = "The form of df.sm_async.panel(); it needs a running notebook."
-        display({**told, "text/plain": text, "text/html": f"<p>{text}</p>"}, raw=True)  # type: ignore[no-untyped-call]
+        follow_cells(self)
+        handle: Any = display(self._bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
+        self._update = None if handle is None else handle.update
 
     @property
     def frame(self) -> pd.DataFrame | None:
         """The frame that is chosen."""
-        if self.data.value == _GIVEN:
-            return self._given
-        found = self._variables.get(self.data.value) if self.data.value else None
-        return found if isinstance(found, pd.DataFrame) else None
+        return self.data.frame
 
     @property
     def filled(self) -> Filled:
         """The form as it is filled in."""
         is_template = self.way.value == _TEMPLATE
-        chosen = tuple(self.columns.value)
-        columns = None if is_template or len(chosen) == len(self.columns.options) else chosen
+        places = tuple(self.columns.value)
+        columns = [] if self.frame is None else list(self.frame.columns)
         return Filled(
-            data=self.data.value if self.data.value not in (None, _GIVEN) else "df",
-            endpoint_name=self.endpoint.value.strip(),
-            columns=columns,
+            data=self.data.name,
+            out=self.out.value.strip(),
+            endpoint_name=self.endpoint.name,
+            columns=None
+            if is_template or len(places) == len(columns)
+            else tuple(columns[place] for place in places if place < len(columns)),
+            places=places,
+            known=tuple(columns),
             template=self.template.value if is_template else None,
-            texts={name: widget.value for name, widget in self.fields.items()},
+            texts={name: field.value for name, field in self.fields.items()},
         )
+
+    def close(self) -> None:
+        """Show it no more, and let the frame go; a job that was submitted runs on."""
+        self._planner.drop()
+        close(self.widget)
+        self.data.forget()
+
+    def look_again(self) -> None:
+        """Follow the variables: frames that came or went, and rows that could not be sent and perhaps can be now."""
+        if not self.data.look_again() and self._last is not None and not self._last.is_good:
+            self._typed()
+
+    # How it looks
+
+    def _laid_out(self) -> Any:
+        every, none = (button(word, small=True) for word in ("All columns", "No column"))
+        every.on_click(lambda _: setattr(self.columns, "index", tuple(range(len(self.columns.options)))))
+        none.on_click(lambda _: setattr(self.columns, "index", ()))
+        self._of_columns = box("sma-field", [self.columns, row("sma-beside", [every, none])])
+        self._of_template = box("sma-field", [self.template])
+        self._hidden = box("sma-more", [])
+        for title, names in groups(self.fields).items():
+            heading = widgets.HTML(f'<div class="sma-group" role="heading" aria-level="4">{title}</div>')
+            self._hidden.children += (heading, *(self.fields[name].widget for name in names))
+        self._hidden.layout.display = "none"
+        self.plan.add_class("sma-plan")
+        self._page = box(
+            "sma-page",
+            [
+                self.data.widget,
+                self.endpoint.widget,
+                box("sma-field", [self.way]),
+                self._of_columns,
+                self._of_template,
+                *(self.fields[name].widget for name in FIRST),
+                row("sma-beside", [self.more]),
+                self._hidden,
+                box("sma-field", [self.out, self.line]),
+                self.plan,
+                row("sma-buttons", [self.submit, self.codes.button, self.why]),
+                self.codes.widget,
+            ],
+        )
+        self.line.add_class("sma-hint")
+        self.why.add_class("sma-why")
+        self.again = button("Show the form again", small=True)
+        self._back = row("sma-buttons", [self.again])
+        self._back.layout.display = "none"
+        everything = box("sma-form", [widgets.HTML(form_html.style()), self._page, self._back, self.said])
+        return widgets.VBox([everything, self.job_place], layout={"width": "100%"})
+
+    def _bundle(self) -> dict[str, Any]:
+        text = "The form of df.sm_async.panel(); it needs a running notebook."
+        return {**self.widget._repr_mimebundle_(), "text/plain": text, "text/html": f"<p>{text}</p>"}
 
     # What is typed
 
     def _listen(self) -> None:
-        self.data.observe(lambda _: self._choose_frame(), names="value")
         self.way.observe(lambda _: self._show_way(), names="value")
-        self.copy.observe(lambda _: self._show_code(), names="value")
-        for widget in (self.endpoint, self.columns, self.template, *self.fields.values()):
-            widget.observe(lambda _: self._typed(), names="value")
+        controls = [self.columns, self.template, self.out, *(field.control for field in self.fields.values())]
+        for control in controls:
+            control.observe(lambda _: self._typed(), names="value")
         self.submit.on_click(lambda _: self._submit())
+        self.more.on_click(lambda _: self._show_more())
+        self.again.on_click(lambda _: self._show_page())
 
     def _choose_frame(self) -> None:
         frame = self.frame
         names = [] if frame is None else list(frame.columns)
-        self.columns.options = [(str(name), name) for name in names]
-        self.columns.value = names
+        kinds = [] if frame is None else [str(kind) for kind in frame.dtypes]
+        with self.columns.hold_sync():
+            told = zip(names, kinds, strict=True)
+            self.columns.options = [(f"{_sayable(name)}   ({kind})", place) for place, (name, kind) in enumerate(told)]
+            self.columns.index = tuple(range(len(names)))
+            self.columns.rows = min(max(len(names), 2), _MOST_ROWS)
+        offered = [name for name in names if isinstance(name, str) and name == _sayable(name)][:_MOST_OFFERED]
+        for field in self.fields.values():
+            field.offer(offered)
         self._show_way()
 
     def _show_way(self) -> None:
         is_template = self.way.value == _TEMPLATE
-        self.columns.layout.display = "none" if is_template else ""
-        self.template.layout.display = "" if is_template else "none"
+        self._of_columns.layout.display = "none" if is_template else ""
+        self._of_template.layout.display = "" if is_template else "none"
         self._typed()
 
-    def _show_code(self) -> None:
-        self._code.layout.display = "" if self.copy.value else "none"
+    def _show_more(self) -> None:
+        is_hidden = self._hidden.layout.display == "none"
+        self._hidden.layout.display = "" if is_hidden else "none"
+        self.more.description = _FEWER if is_hidden else _MORE
 
     def _typed(self) -> None:
-        self._asked += 1
-        errand(self._renew_plan)
-
-    # What may take its time
-
-    def _renew_plan(self) -> None:
-        """Plan what is asked for now. Whoever finds that something newer is asked leaves it to the next."""
-        with self._planning:
-            number = self._asked
-            told, is_good = self._planned()
-            if number == self._asked:
-                SCREEN.call(lambda: self._show_plan(told, is_good=is_good))
-
-    def _planned(self) -> tuple[str, bool]:
         frame, filled = self.frame, self.filled
+        self.line.value = form_html.problem(told) if (told := wrong_name(filled.out, taken=filled.data)) else ""
         if frame is None:
-            return "There is no DataFrame in this session yet.", False
-        try:
-            keywords = filled.keywords()
-            plan = SmAsyncAccessor(frame).plan(filled.endpoint_name or "endpoint", **keywords)
-        except (SmAsyncError, TypeError, ValueError) as error:
-            return f"{error}", False
+            self._planner.drop()
+            self._planned(Planned(rows=0, of_rows=0, error="There is no DataFrame in this session yet; define one."))
+        else:
+            self._planner.ask(Asked(frame=frame, filled=filled))
+
+    # What was found
+
+    def _planned(self, found: Planned) -> None:
+        SCREEN.call(lambda: self._show_plan(found))
+
+    def _show_plan(self, found: Planned) -> None:
+        self._last = found
+        filled = self.filled
+        labels = {name: label_of(field.option) for name, field in self.fields.items()}
+        for name, field in self.fields.items():
+            field.complain(found.wrong.get(name, ""))
+        self.plan.value = form_html.plan(found, endpoint_name=filled.endpoint_name, labels=labels)
+        missing = self._missing(found, filled)
+        self.why.value = form_html.hint(missing)
+        self.submit.disabled = self._is_submitting or bool(missing)
+        self.codes.renew()
+
+    def _missing(self, found: Planned, filled: Filled) -> str:
+        """What is to be done before this can be submitted, or nothing."""
+        if not found.is_good:
+            return "Put right what the plan complains about."
         if not filled.endpoint_name:
-            return f"Choose an endpoint. This would be sent:\n\n{plan}", False
-        return str(plan), plan.is_good
+            return "Choose an endpoint."
+        return "Give the job's variable another name." if wrong_name(filled.out, taken=filled.data) else ""
 
-    def _show_plan(self, told: str, *, is_good: bool) -> None:
-        # Payloads, labels and column names are whatever the frame holds.
-        self.plan.value = f'<pre style="white-space: pre-wrap">{esc(told)}</pre>'
-        self.submit.disabled = not is_good
-        try:
-            filled = self.filled
-            self.python.value, self.cell.value = filled.python(), filled.cell()
-        except ValueError as error:
-            self.python.value = self.cell.value = str(error)
-        self._show_state()
+    def _name_frame(self) -> str:
+        """Bind a frame that has no variable, so that code can name it; what there is to say about that."""
+        if self.data.has_name or self.frame is None:
+            return ""
+        name = free_name("frame", self._variables)
+        self._variables[name] = self.frame
+        self.data.call_it(name)
+        return f"The frame had no variable; it is bound to {name} now, so that the code can name it."
 
-    def _show_state(self) -> None:
-        found = self._endpoints.get(self.endpoint.value.strip())
-        self.state.value = "" if found is None else str(found)
-
-    def _find_endpoints(self) -> None:
-        """The asynchronous endpoints of the account; each has to be asked whether it is one."""
-        try:
-            listed = registry.endpoints(session=self._session)
-        except SmAsyncError as error:
-            told = f"Endpoints cannot be listed; type a name. {error}"
-            SCREEN.call(lambda: setattr(self.state, "value", told))
-            return
-        for name in list(listed["endpoint_name"] if len(listed) else [])[:_MOST_ENDPOINTS]:
-            try:
-                self._endpoints[name] = registry.endpoint(name, session=self._session)
-            except SmAsyncError:
-                continue  # it is not asynchronous, or went away meanwhile
-        SCREEN.call(self._show_endpoints)
-
-    def _show_endpoints(self) -> None:
-        self.endpoint.options = tuple(self._endpoints)
-        if not self.endpoint.value and len(self._endpoints) == 1:
-            self.endpoint.value = next(iter(self._endpoints))
-        self._show_state()
+    # Submitting
 
     def _submit(self) -> None:
         frame, filled = self.frame, self.filled
-        if frame is None:
+        if frame is None or self._is_submitting:
             return
-        self.submit.disabled = True
+        self._is_submitting = self.submit.disabled = True
+        self.said.value = form_html.notice(f"Submitting {len(frame):,} rows to {filled.endpoint_name}…")
+        errand(lambda: self._submitted(filled, submitted(frame, filled, self._session)))
 
-        def send() -> None:
-            try:
-                session = {} if self._session is None else {"session": self._session}
-                job = SmAsyncAccessor(frame).submit(filled.endpoint_name, **session, **filled.keywords())
-            except (SmAsyncError, ValueError) as error:
-                told = str(error)
-                SCREEN.call(lambda: self._show_plan(told, is_good=True))
-                return
-            self._variables["job"] = job
-            SCREEN.call(lambda: self._hand_over(JobView(job)))
+    def _submitted(self, filled: Filled, outcome: Outcome) -> None:
+        if outcome.job is not None:
+            self._variables[filled.out] = outcome.job
+        SCREEN.call(lambda: self._show_outcome(filled, outcome))
 
-        errand(send)
+    def _show_outcome(self, filled: Filled, outcome: Outcome) -> None:
+        self._is_submitting = False
+        told = [form_html.notice(one, kind="warning") for one in outcome.warnings]
+        if outcome.job is None:
+            self.said.value = "".join([*told, form_html.notice(outcome.error, kind="error", step=outcome.step)])
+            self.submit.disabled = False
+            return
+        self.said.value = "".join([form_html.notice(f"The job is bound to {filled.out}."), *told])
+        self._hand_over(JobView(outcome.job))
 
     def _hand_over(self, view: JobView) -> None:
+        """Show the job where the form was; a saved notebook has the job too."""
+        self._page.layout.display, self._back.layout.display = "none", ""
         self.job_place.children = [view.widget]
-        view.follow(None)
-        self.submit.disabled = False
+        view.follow(None if self._update is None else self._renew)
 
+    def _renew(self, told: dict[str, Any], **how: Any) -> None:
+        """A page without a kernel shows the job; one with a kernel the form, which the job is in."""
+        own = self.widget._repr_mimebundle_() if _WIDGET in told else {}
+        if self._update is not None:
+            self._update({**told, **own}, **how)
 
-def _field(option: Option) -> Any:
-    """A field for an option, with what it means as its tooltip."""
-    kept: Mapping[str, Any] = {
-        "description": option.parameter,
-        "tooltip": option.help,
-        "style": _LABELS,
-        "layout": _WIDE,
-    }
-    if option.kind is Kind.FLAG:
-        return widgets.Checkbox(value=False, indent=True, **kept)
-    default = "" if option.default in (None, "") else f"{option.default}"
-    return widgets.Text(placeholder=default, **kept)
+    def _show_page(self) -> None:
+        self._page.layout.display, self._back.layout.display = "", "none"
+        self.said.value = ""
+        self.out.value = free_name("job", self._variables)
+        self._typed()
 
 
 def panel(frame: pd.DataFrame | None = None, *, session: Any = None) -> Form:
     """The form for a frame, or for one that is chosen in it."""
     return Form(frame, session=session)
+
+
+def _sayable(name: object) -> str:
+    """A column's name as a message to the page can carry it, which knows no lone surrogates."""
+    return str(name).encode(errors="backslashreplace").decode()
+
+
+def _from_settings(name: str) -> str:
+    return str(value_of(name)) if name in _FROM_SETTINGS and is_said(name) else ""

@@ -15,6 +15,7 @@ import ipywidgets as widgets
 import numpy as np
 
 from sm_async_nb.aws.described import Endpoint
+from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.job import peek
@@ -23,16 +24,19 @@ from sm_async_nb.notebook import panel_html
 from sm_async_nb.notebook.panel_actions import Actions, name_of
 from sm_async_nb.notebook.panel_detail import detail, needs_fetching
 from sm_async_nb.notebook.panel_events import Events
+from sm_async_nb.notebook.panel_heads import Heads
+from sm_async_nb.notebook.panel_pages import Pages
 from sm_async_nb.notebook.panel_plain import PlainTable
 from sm_async_nb.notebook.panel_rows import JobRows
 from sm_async_nb.notebook.panel_screen import SCREEN, Screen, errand, guarded
 from sm_async_nb.notebook.table import Grid, Message, Table, from_json, to_json
 
 _SLOWLY_SECONDS = 1.0
+# A renewed output is drawn anew, and a key that is pressed meanwhile is lost; so nobody's hands are on it then.
+_HANDS_OFF_SECONDS = 1.5
 _ENDPOINT_SECONDS, _ASLEEP_SECONDS = 60.0, 20.0
 # So many failures are read for the list of them without being asked; a GET each.
 _READ_FAILURES = 100
-_PAGES = ("Latency", "Failures", "Events")
 
 _views: WeakSet[JobView] = WeakSet()
 
@@ -48,6 +52,8 @@ class JobView:
 
     # Whether a front end of this kernel has shown our table before, so that it need not be waited for.
     has_table = False
+    # Whether the answers of rows in sight are fetched unasked; each view has a box to tick too.
+    fetches_answers = True
 
     def __init__(self, job: Job, *, screen: Screen = SCREEN) -> None:
         self.job, self._screen = job, screen
@@ -55,23 +61,47 @@ class JobView:
         self._asked_at, self._drawn_at, self._failures_read = 0.0, 0.0, 0
         self._update: Callable[..., object] | None = None
         self._is_saved = self._is_frozen = False
+        # Whether what is sent from other threads than the kernel's own is missed, as in Colab.
+        self._is_missed, self._resend_at = False, 0.0
+        self._touched_at = -_HANDS_OFF_SECONDS
+        self._details: dict[str, Message] = {}
         self.rows = JobRows(job)
         self.table = Table(self.rows, self._send)
         self.events = Events(job.snapshot)
-        self.grid = Grid(self.hear, saved=self.table.saved())
+        self.grid = Grid(self.hear, saved=self.table.saved(), uri=job.uri)
         self.plain = PlainTable(self.rows, self.table, lambda: screen.call(self._draw_plain))
         self.actions = Actions(job, tell=self.say, acted=lambda: screen.add(self))
-        self.head = widgets.HTML(panel_html.head(job, None))
-        self.said = widgets.Label()
-        self.pages = [widgets.HTML() for _ in _PAGES]
-        self.more = widgets.Accordion(self.pages, titles=_PAGES)
-        self.more.observe(lambda _: screen.call(self._draw_pages), names="selected_index")
+        self.head = widgets.HTML(panel_html.head(job, None)).add_class("sma-html")
+        self.said = widgets.Label(layout={"display": "none"}).add_class("sma-said")
+        self.heads = Heads(job, self._in_sight, fetched=lambda: screen.call(self.table.refresh), tell=self.say)
+        self.fetches = widgets.Checkbox(
+            value=self.fetches_answers, description="Fetch the answers in sight, a GET each", indent=False
+        )
+        self.fetches.observe(lambda _: screen.call(self._switch_heads), names="value")
+        self._switch_heads()
+        self.pages = Pages(
+            {
+                "Latency": lambda: panel_html.histogram(self.rows.latency()),
+                "Failures": lambda: panel_html.failures(job),
+                "Events": lambda: panel_html.events(tuple(self.events.told)),
+            },
+            soon=lambda: screen.call(self.pages.refresh),
+        )
         self._grid_box = widgets.VBox([self.grid])
         self._show_table(has_table=JobView.has_table)
         self.widget = widgets.VBox(
-            [self.head, self.plain.widget, self._grid_box, self.actions.widget, self.said, self.more],
+            [
+                self.head,
+                self.plain.widget,
+                self._grid_box,
+                self.fetches,
+                self.actions.widget,
+                self.said,
+                self.pages.widget,
+            ],
             layout={"width": "100%"},
-        )
+        ).add_class("sma-view")
+        self._draw_plain()
         _views.add(self)
         job.faces.add(self)
 
@@ -90,10 +120,13 @@ class JobView:
         self._is_saved &= seen.is_over
         self.events.see(seen)
         self.table.refresh()
+        self.heads.refresh(now)
         if now - self._drawn_at >= _SLOWLY_SECONDS or seen.is_over:
             self._drawn_at = now
             self._draw_slowly(seen, now)
-        if not (seen.is_over and self.table.is_settled):
+        is_settled = seen.is_over and self.table.is_settled and self.heads.is_settled
+        is_in_use = self.actions.is_asking or time.monotonic() - self._touched_at < _HANDS_OFF_SECONDS
+        if not is_settled or is_in_use:
             return True
         self._finish()
         return False
@@ -102,23 +135,27 @@ class JobView:
         """Take in a message of the front end; any thread."""
         kind = message.get("type")
         if kind == "hello":
+            # Here and now, as a poll, for where nothing is shown that another thread sends.
             JobView.has_table = True
-            self._screen.call(lambda: self._show_table(has_table=True))
+            self._show_table(has_table=True)
         elif kind == "asked":
-            self._screen.call(lambda: self._ask(message))
+            self._soon(lambda: self._ask(message))
         elif kind == "open":
             errand(lambda: self._open(str(message.get("view")), message.get("row")))
         elif kind == "poll":
-            # Answered here and now: where polls are needed, nothing is shown that another thread sends.
-            self.table.hear(message)
+            self._answer_poll(message)
         else:
-            self._screen.call(lambda: self.table.hear(message))
+            self._soon(lambda: self.table.hear(message))
+        if kind in ("asked", "open", "window"):
+            self._touched_at = time.monotonic()
+            self._screen.add(self)
         self._look_at_endpoint(time.time())
 
     def say(self, text: str) -> None:
         """Tell what has come of an action; any thread."""
         self.events.note(text, time.time())
-        self.said.value = text
+        self.said.value = self.rows.said = text
+        self.said.layout.display = ""
 
     def follow(self, update: Callable[..., object] | None) -> None:
         """Renew this view from now on, and, with ``update``, the saved output once when the job is over."""
@@ -142,6 +179,34 @@ class JobView:
         self.grid.asked = to_json(asked)
         self.table.refresh()
 
+    def _soon(self, act: Callable[[], object]) -> None:
+        """On the thread that draws, unless nothing arrives that is sent from there."""
+        if self._is_missed:
+            guarded(act)
+        else:
+            self._screen.call(act)
+
+    def _answer_poll(self, message: Message) -> None:
+        """Here and now. A view that misses what is sent misses what is around the table as well, and details."""
+        self.table.hear(message)
+        self._is_missed = bool(message.get("lost"))
+        if not self._is_missed or time.monotonic() < self._resend_at:
+            return
+        self._resend_at = time.monotonic() + _SLOWLY_SECONDS
+        told = self._details.get(str(message.get("view")))
+        if told is not None and told["row"] == message.get("open"):
+            self._send(told)
+        changing = (self.head, self.said, *self.pages.changing, *self.actions.changing)
+        for widget in (*changing, self.said.layout, self._grid_box.layout, self.plain.widget.layout):
+            widget.send_state()
+
+    def _in_sight(self) -> IntArray:
+        return self.table.in_sight() if JobView.has_table else self.plain.in_sight()
+
+    def _switch_heads(self) -> None:
+        self.heads.is_on = self.fetches.value
+        self._screen.add(self)
+
     def _show_table(self, *, has_table: bool) -> None:
         self._grid_box.layout.display = "" if has_table else "none"
         self.plain.widget.layout.display = "none" if has_table else ""
@@ -152,7 +217,7 @@ class JobView:
             self.head.value = told
         self.actions.show(seen, now)
         self._draw_plain()
-        self._draw_pages()
+        self.pages.refresh()
         if seen[Status.FAILED]:
             self._read_failures()
         if not seen.is_over:
@@ -161,19 +226,6 @@ class JobView:
     def _draw_plain(self) -> None:
         if self.plain.widget.layout.display != "none":
             self.plain.refresh(self.job.snapshot)
-
-    def _draw_pages(self) -> None:
-        """Only the page that is open, if one is."""
-        page = self.more.selected_index
-        if page is None:
-            return
-        told = (
-            lambda: panel_html.histogram(self.rows.latency()),
-            lambda: panel_html.failures(self.job),
-            lambda: panel_html.events(tuple(self.events.told)),
-        )[page]()
-        if self.pages[page].value != told:
-            self.pages[page].value = told
 
     def _finish(self) -> None:
         """The last state, for who opens the page without a kernel."""
@@ -198,7 +250,9 @@ class JobView:
             self._screen.call(self.table.refresh)
 
     def _send_detail(self, view: str, row: int) -> None:
-        self._send({"type": "detail", "view": view, "row": row, **detail(self.job, row, name_of(self.job))})
+        told = {"type": "detail", "view": view, "row": row, **detail(self.job, row, name_of(self.job))}
+        self._details = {view: told}
+        self._send(told)
 
     def _read_failures(self) -> None:
         """The words of the first failures, so that there is something to see and to group."""
@@ -216,7 +270,7 @@ class JobView:
 
         def read() -> None:
             peek.load(self.job, wanted)
-            self._screen.call(self._draw_pages)
+            self._screen.call(self.pages.refresh)
             self._screen.call(self.table.refresh)
 
         errand(read)

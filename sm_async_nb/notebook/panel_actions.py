@@ -1,6 +1,7 @@
 """What can be done about a job with a button, each beside the Python that does the same.
 
-A click takes note and returns; the work is an errand. Cancelling takes two clicks, since it cannot be taken back.
+A click takes note and returns; the work is an errand. What cannot be taken back takes two clicks: cancelling, and
+binding results to a variable that has another value.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from sm_async_nb.notebook.panel_html import code
 from sm_async_nb.notebook.panel_screen import errand
 
 _SURE_SECONDS = 5.0
+_WRAPPED = {"flex_flow": "row wrap"}
 
 Tell = Callable[[str], None]
 
@@ -44,75 +46,129 @@ class Actions:
     tell
         Takes what has come of a click, from any thread.
     acted
-        Called after the job was set going again.
+        Called when there is something to draw again.
     """
 
     def __init__(self, job: Job, *, tell: Tell, acted: Callable[[], None]) -> None:
         self._job, self._tell, self._acted = job, tell, acted
-        self._sure_until = 0.0
+        self._sure: tuple[str, float] = ("", 0.0)
+        self._mine: tuple[str, Any] = ("", None)
+        self.resume = _button("Resume", self._resume, "Go on after the pause, with credentials looked up anew")
         self.retry = _button("Retry failed", self._retry, "Send those again that ended badly")
-        self.cancel = _button("Cancel", self._cancel, "Send nothing more; asks for a second click", style="warning")
+        self.rest = _button("Send the rest", self._send_rest, "Send what was cancelled before it was sent")
+        self.cancel = _button("Cancel", self._cancel, "Send nothing more; asks for a second click")
         self.load = _button("Load results", self._load, "Bind the answers to the variable named beside it")
         self.save = _button("Save as", self._save, "Write the answers as Parquet files into this folder")
-        self.name = widgets.Text(value="results", description="Variable", layout={"width": "210px"})
-        self.path = widgets.Text(value=f"{job.id}-results", description="Folder", layout={"width": "290px"})
-        called = name_of(job)
-        self._codes = {
-            "retry": f"{called}.retry()",
-            "cancel": f"{called}.cancel()",
-            "load": f"results = {called}.results()",
-            "save": f'{called}.results(into="{job.id}-results")',
-        }
+        self.name = _text("Variable", "results", "190px")
+        self.path = _text("Folder", f"{job.id}-results", "300px")
+        self._codes = self._said()
         self._lines = {name: widgets.HTML(code(text)) for name, text in self._codes.items()}
+        boxes = {
+            name: widgets.VBox([above, self._lines[name]])
+            for name, above in {
+                "resume": self.resume,
+                "retry": self.retry,
+                "rest": self.rest,
+                "cancel": self.cancel,
+                "load": widgets.HBox([self.load, self.name], layout=_WRAPPED),
+                "save": widgets.HBox([self.save, self.path], layout=_WRAPPED),
+            }.items()
+        }
+        self._resume_box, self._rest_box = boxes["resume"], boxes["rest"]
         self.widget = widgets.HBox(
-            [
-                widgets.VBox([self.retry, self._lines["retry"]]),
-                widgets.VBox([self.cancel, self._lines["cancel"]]),
-                widgets.VBox([widgets.HBox([self.load, self.name]), self._lines["load"]]),
-                widgets.VBox([widgets.HBox([self.save, self.path]), self._lines["save"]]),
-            ],
-            layout={"flex_flow": "row wrap", "grid_gap": "4px 16px"},
+            list(boxes.values()), layout={**_WRAPPED, "grid_gap": "4px 16px", "padding": "4px 0"}
         )
+        for box in (self.name, self.path):
+            box.observe(lambda _: self._show_lines(), names="value")
+        # What changes while one looks.
+        buttons = (self.resume, self.retry, self.rest, self.cancel, self.load, self.save)
+        self.changing = (*buttons, *self._lines.values(), self._resume_box.layout, self._rest_box.layout)
+
+    @property
+    def is_asking(self) -> bool:
+        """Whether a question stands on a button, which goes away by itself."""
+        return bool(self._sure[0])
 
     def show(self, seen: Snapshot, now: float) -> None:
         """Let only those be clicked that have something to do; a trait that stays is not sent."""
-        bad = seen[Status.FAILED] + seen[Status.EXPIRED] + seen[Status.REJECTED]
-        self.retry.disabled = self._job.is_read_only or not bad
+        bad, unsent = seen[Status.FAILED] + seen[Status.EXPIRED] + seen[Status.REJECTED], seen[Status.CANCELLED]
+        is_ours = not self._job.is_read_only
+        self.resume.disabled = not is_ours
+        self._resume_box.layout.display = "" if seen.paused is not None and not seen.is_over else "none"
+        self.retry.disabled = not (is_ours and bad)
         self.retry.description = f"Retry failed ({bad:,})" if bad else "Retry failed"
-        self.cancel.disabled = self._job.is_read_only or seen.is_over
+        self.rest.disabled = not is_ours
+        self.rest.description = f"Send the rest ({unsent:,})"
+        self._rest_box.layout.display = "" if unsent else "none"
+        self.cancel.disabled = not is_ours or seen.is_over
         self.load.disabled = self.save.disabled = not seen[Status.COMPLETED]
-        if now > self._sure_until:
-            self.cancel.description = "Cancel"
+        if now > self._sure[1]:
+            self._sure = ("", 0.0)
+            self.cancel.description, self.load.description = "Cancel", "Load results"
+            self.cancel.button_style = self.load.button_style = ""
+        self._show_lines()
+
+    def _show_lines(self) -> None:
+        for name, text in self._said().items():
+            self._say(name, text)
+
+    def _said(self) -> dict[str, str]:
+        """The Python that does the same as each button."""
         called = name_of(self._job)
-        self._say("retry", f"{called}.retry()")
-        self._say("cancel", f"{called}.cancel()")
-        self._say("load", f"{self.name.value} = {called}.results()")
-        self._say("save", f"{called}.results(into={self.path.value!r})")
+        return {
+            "resume": f"{called}.resume()",
+            "retry": f"{called}.retry()",
+            "rest": f"{called}.retry(status='cancelled')",
+            "cancel": f"{called}.cancel()",
+            "load": f"{self.name.value} = {called}.results()",
+            "save": f"{called}.results(into={self.path.value!r})",
+        }
 
     def _say(self, name: str, text: str) -> None:
         if self._codes[name] != text:
             self._codes[name] = text
             self._lines[name].value = code(text)
 
+    def _resume(self) -> None:
+        def resume() -> str:
+            self._job.resume()
+            return "Resumed."
+
+        self._run(self.resume, resume)
+
     def _retry(self) -> None:
         self._run(self.retry, lambda: f"{_many(self._job.retry(), 'request')} sent again.")
 
+    def _send_rest(self) -> None:
+        self._run(self.rest, lambda: f"{_many(self._job.retry(status='cancelled'), 'request')} sent.")
+
     def _cancel(self) -> None:
-        if time.time() > self._sure_until:
-            self._sure_until = time.time() + _SURE_SECONDS
-            self.cancel.description = "Really cancel?"
-            return
-        self._sure_until = 0.0
-        self._run(self.cancel, lambda: str(self._job.cancel()))
+        if self._is_sure(self.cancel, "Really cancel?"):
+            self._run(self.cancel, lambda: str(self._job.cancel()))
+
+    def _is_sure(self, button: Any, question: str) -> bool:
+        """Whether this is the second click on the same question, soon after the first."""
+        asked, until = self._sure
+        is_sure = asked == question and time.time() <= until
+        self._sure = ("", 0.0) if is_sure else (question, time.time() + _SURE_SECONDS)
+        if not is_sure:
+            button.description, button.button_style = question, "danger"
+            self._acted()
+        return is_sure
 
     def _load(self) -> None:
         name = self.name.value.strip()
         if not name.isidentifier():
             self._tell(f"{name!r} cannot be the name of a variable.")
             return
+        variables = user_variables()
+        is_mine = self._mine[0] == name and variables.get(name) is self._mine[1]
+        if name in variables and not is_mine and not self._is_sure(self.load, f"Replace {name}?"):
+            return
 
         def load() -> str:
-            found = user_variables()[name] = self._job.results()
+            found = variables[name] = self._job.results()
+            self._mine = name, found
             return f"{name} has {_many(len(found), 'row')} and {_many(len(found.columns), 'column')}."
 
         self._run(self.load, load)
@@ -141,9 +197,12 @@ def _many(count: int, of: str) -> str:
     return f"{count:,} {of}{'' if count == 1 else 's'}"
 
 
-def _button(description: str, act: Callable[[], None], tooltip: str, *, style: str = "") -> Any:
-    button = widgets.Button(
-        description=description, tooltip=tooltip, button_style=style, layout={"width": "auto", "min_width": "110px"}
-    )
+def _text(description: str, value: str, width: str) -> Any:
+    style = {"description_width": "initial"}
+    return widgets.Text(value=value, description=description, style=style, layout={"width": width, "max_width": "100%"})
+
+
+def _button(description: str, act: Callable[[], None], tooltip: str) -> Any:
+    button = widgets.Button(description=description, tooltip=tooltip, layout={"width": "auto", "min_width": "110px"})
     button.on_click(lambda _button: act())
     return button

@@ -42,10 +42,7 @@ def detail(job: Job, row: int, called: str) -> dict[str, Any]:
 
 def needs_fetching(job: Job, row: int) -> bool:
     """Whether the row has an answer, or a failure, that was not fetched yet."""
-    request = peek.request_of(job, np.array([row]))
-    lines = peek.lines(job, request)
-    is_there = lines.answers[0] is not None or lines.messages[0] is not None
-    return lines.status[0] in (Status.COMPLETED, Status.FAILED) and not is_there
+    return bool(peek.unread(job, peek.request_of(job, np.array([row]))).size)
 
 
 def _said(job: Job, request: int, lines: peek.Lines, status: Status) -> list[Field]:

@@ -20,7 +20,7 @@ from sm_async_nb.core.verdict import verdict_of
 from sm_async_nb.job import peek
 from sm_async_nb.job.job import Job
 from sm_async_nb.notebook import window
-from sm_async_nb.notebook.panel_rows import COLUMNS, ICONS, WORDS, JobRows, Line, duration, said, state
+from sm_async_nb.notebook.panel_rows import COLUMNS, ICONS, WORDS, JobRows, Line, clock, said, state
 
 _STATIC_ROWS = 25
 _GROUPS = 10
@@ -67,27 +67,28 @@ def _endpoint(endpoint: Endpoint | None) -> str:
 def _remarks(seen: Snapshot) -> list[str]:
     found = []
     if seen.paused is not None:
-        found.append(f"⏸ Paused since {duration(seen.at - seen.paused.since)}: {seen.paused.message}")
+        found.append(f"‖ Paused since {clock(seen.paused.since)} UTC: {seen.paused.message}")
     elif seen.trouble is not None and not seen.is_over:
-        found.append(f"⚠ Trouble for {duration(seen.at - seen.trouble.since)}: {seen.trouble.message}")
+        found.append(f"⚠ Trouble since {clock(seen.trouble.since)} UTC: {seen.trouble.message}")
     if seen.stopped is not None:
-        found.append(f"⏹ Sending has stopped: {seen.stopped}")
+        found.append(f"■ Sending has stopped: {seen.stopped}")
     return [esc(one) for one in found]
 
 
-def bar(seen: Snapshot) -> str:
+def bar(counts: Sequence[int]) -> str:
     """The counts as one segmented bar, and in words."""
     parts = "".join(
-        f'<i class="s{int(status)}" style="flex-grow:{seen[status]}"></i>' for status in Status if seen[status]
+        f'<i class="s{int(status)}" style="flex-grow:{counts[status]}"></i>' for status in Status if counts[status]
     )
+    told = esc(in_words(counts))
+    return f'<div class="sma-bar" role="img" aria-label="{told}">{parts}</div><div>{told}</div>'
+
+
+def in_words(counts: Sequence[int]) -> str:
+    """How many rows stand where, with their icons."""
     return (
-        f'<div class="sma-bar" role="img" aria-label="{esc(counts(seen))}">{parts}</div><div>{esc(counts(seen))}</div>'
+        " · ".join(f"{ICONS[status]} {counts[status]:,} {status}" for status in Status if counts[status]) or "no rows"
     )
-
-
-def counts(seen: Snapshot) -> str:
-    """How many requests stand where, with their icons."""
-    return " · ".join(f"{ICONS[status]} {seen[status]:,} {status}" for status in Status if seen[status]) or "no rows"
 
 
 def table(lines: Iterable[Line]) -> str:
@@ -105,7 +106,7 @@ def _cells(line: Line) -> list[Any]:
 def window_of(rows: JobRows, seen: Snapshot, lines: Sequence[Line], start: int, total: int) -> str:
     """What is shown where the table of the browser is not there."""
     place = f"rows {start + 1:,} to {start + len(lines):,} of {total:,}" if lines else "no rows to show"
-    return f"{bar(seen)}<div>{esc(rows.figures(seen))}</div>{table(lines)}<div>{esc(place)}</div>"
+    return f"{bar(rows.counts())}<div>{esc(rows.figures(seen))}</div>{table(lines)}<div>{esc(place)}</div>"
 
 
 def static(job: Job, endpoint: Endpoint | None = None) -> str:
@@ -115,7 +116,7 @@ def static(job: Job, endpoint: Endpoint | None = None) -> str:
     is_good = np.isin(status, (Status.PLANNED, Status.UPLOADED, Status.ACCEPTED, Status.COMPLETED))
     order = window.order_of(None, is_good.astype(np.uint8))
     lines = rows.lines(window.cut(len(rows), order, 0, _STATIC_ROWS))
-    parts = [head(job, endpoint), f"<div>{esc(counts(seen))}</div>", f"<div>{esc(rows.figures(seen))}</div>"]
+    parts = [head(job, endpoint), f"<div>{esc(in_words(rows.counts()))}</div>", f"<div>{esc(rows.figures(seen))}</div>"]
     parts += [table(lines)] if lines else []
     more = len(rows) - len(lines)
     parts += [f"<div>{more:,} more rows: <code>job.table()</code></div>"] if more else []
@@ -130,7 +131,7 @@ def histogram(latency: FloatArray) -> str:
     if not len(known):
         return "<div>No answer has come yet.</div>"
     p50, p95, p99 = np.percentile(known, [50, 95, 99])
-    found, edges = np.histogram(known, bins=_BINS)
+    found, edges = np.histogram(known, bins=_BINS, range=(0, float(known.max()) or 1))
     most = int(found.max())
     rows = "".join(
         f"<tr><td>{edges[at]:.2f} to {edges[at + 1]:.2f} s</td><td>{'█' * round(24 * int(count) / most)}</td>"
@@ -149,7 +150,7 @@ def failures(job: Job) -> str:
     for request, message in messages.items():
         examples.setdefault(alike(message), (request, message))
     items = "".join(
-        f"<tr><td>{count:,} times</td><td><code>{esc(said(examples[group][1]))}</code></td>"
+        f"<tr><td>{count:,} time{'' if count == 1 else 's'}</td><td><code>{esc(said(examples[group][1]))}</code></td>"
         f"<td>request {examples[group][0]:,}</td></tr>"
         for group, count in groups.most_common(_GROUPS)
     )

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
+from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.notebook import window
 from sm_async_nb.notebook.panel_html import window_of
@@ -49,6 +50,10 @@ class PlainTable:
         told = window_of(self._rows, seen, self._rows.lines(rows), self._start, total)
         if self._html.value != told:
             self._html.value = told
+
+    def in_sight(self) -> IntArray:
+        """The rows that are looked at now."""
+        return self._table.cut(self._start, _PAGE)[0]
 
     def _go(self, by: int) -> None:
         self._start = max(self._start + by, 0)

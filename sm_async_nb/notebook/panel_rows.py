@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -49,11 +50,15 @@ class JobRows:
         self.job = job
         self._index = peek.frame(job).index
         self._requests = None if peek.is_one_row_each(job) else peek.request_of(job, np.arange(len(job)))
+        self._rows_each = None if self._requests is None else np.bincount(self._requests)
         self._payloads: OrderedDict[int, str] = OrderedDict()
         self._labels: Any = None
         self._places: IntArray | None = None
         self._found: tuple[str, BoolArray] = ("", np.zeros(0, dtype=np.bool_))
         self._pace: deque[tuple[float, int]] = deque()
+        self._counted: tuple[int, list[int]] = (-1, [])
+        # What has come of the last thing that somebody did, for who hears the state read.
+        self.said = ""
 
     def __len__(self) -> int:
         return len(self._index)
@@ -122,7 +127,7 @@ class JobRows:
         """Some rows as they are shown."""
         requests = rows if self._requests is None else self._requests[rows]
         known = peek.lines(self.job, requests)
-        payloads = self._payload_heads(rows)
+        payloads, answers = self._payload_heads(rows), peek.answer_heads(self.job, rows)
         return [
             [
                 row,
@@ -132,7 +137,7 @@ class JobRows:
                 clock(known.accepted_at[at]),
                 seconds(known.finished_at[at] - known.accepted_at[at]),
                 payloads[at],
-                said(known.messages[at]) or short(_text(known.answers[at])),
+                said(known.messages[at]) or short(answers[at]),
             ]
             for at, row in enumerate(rows.tolist())
         ]
@@ -150,16 +155,29 @@ class JobRows:
     # The head
 
     def head(self) -> dict[str, Any]:
-        """The counts, and the figures in words."""
+        """The counts of rows, and the figures in words."""
+        seen, counts = self.job.snapshot, self.counts()
+        told = f"{self.said} {words(seen, counts)}".strip()
+        return {"counts": counts, "figures": self.figures(seen), "words": told, "over": seen.is_over}
+
+    def counts(self) -> list[int]:
+        """How many rows have which status; where requests share rows this is not how many requests have."""
         seen = self.job.snapshot
-        return {"counts": list(seen.counts), "figures": self.figures(seen), "words": words(seen), "over": seen.is_over}
+        if self._requests is None:
+            return list(seen.counts)
+        if self._counted[0] != seen.revision:
+            status = peek.column(self.job, "status")
+            found = np.bincount(status, weights=self._rows_each, minlength=len(Status))
+            self._counted = seen.revision, found.astype(int).tolist()
+        return self._counted[1]
 
     def figures(self, seen: Snapshot) -> str:
         """Share done, rate, time gone and left, calls and fee."""
         stats = self.job.stats()
         share = seen.ended / seen.requests if seen.requests else 1.0
         calls = sum(stats.calls.values())
-        told = [f"{seen.ended:,} of {seen.requests:,} requests ({share:.0%})", *self._times(seen)]
+        rows = "" if self._requests is None else f", {len(self):,} rows"
+        told = [f"{seen.ended:,} of {seen.requests:,} requests ({share:.0%}){rows}", *self._times(seen)]
         return " · ".join(
             [*told, f"{calls:,} {'call' if calls == 1 else 'calls'}", f"S3 fee so far ${stats.s3_fee:,.4f}"]
         )
@@ -168,11 +186,14 @@ class JobRows:
         gone = max((seen.at if seen.is_over else time.time()) - seen.started_at, 0)
         if seen.is_over:
             return [f"took {duration(gone)}"] if gone >= 1 else []
+        if seen.paused is not None:
+            return [f"{duration(gone)} gone"]
         rate = self._rate(seen)
         if not rate:
             return [f"{duration(gone)} gone", "time left unknown until answers come"]
+        rows = "" if self._requests is None else f" ({rate * len(self) / seen.requests:,.1f} rows/s)"
         return [
-            f"{rate:,.1f} requests/s",
+            f"{rate:,.1f} requests/s{rows}",
             f"{duration(gone)} gone, about {duration((seen.requests - seen.ended) / rate)} left",
         ]
 
@@ -187,10 +208,10 @@ class JobRows:
         return (after - before) / max(now - then, 1) if after > before else 0.0
 
 
-def words(seen: Snapshot) -> str:
-    """How a job stands, in one sentence for who hears it read."""
-    counts = ", ".join(f"{seen[status]:,} {status}" for status in Status if seen[status]) or "no rows"
-    return f"{state(seen)}: {counts}"
+def words(seen: Snapshot, counts: Sequence[int]) -> str:
+    """How the rows of a job stand, in one sentence for who hears it read."""
+    told = ", ".join(f"{counts[status]:,} {status}" for status in Status if counts[status]) or "no rows"
+    return f"{state(seen)}: {told}"
 
 
 def state(seen: Snapshot) -> str:
@@ -235,7 +256,3 @@ def duration(taken: float) -> str:
     minutes, rest = divmod(round(taken), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours} h {minutes:02d} min" if hours else f"{minutes} min {rest:02d} s" if minutes else f"{rest} s"
-
-
-def _text(body: bytes | None) -> str:
-    return "" if body is None else body[: 8 * _HEAD_CHARACTERS].decode(errors="replace")

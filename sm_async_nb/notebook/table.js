@@ -26,7 +26,7 @@ export function wanted(first, page, total) {
   return [start, Math.min(first + 2 * page, total) - start];
 }
 
-// Where a key leads; null if it is no key of ours.
+// Where a key leads; null if it is none of ours.
 export function moved(key, row, page, total) {
   const to = {
     ArrowDown: row + 1, ArrowUp: row - 1, PageDown: row + page, PageUp: row - page, Home: 0, End: total - 1,
@@ -36,115 +36,138 @@ export function moved(key, row, page, total) {
 
 // Another click on a column: ascending, descending, as submitted.
 export function nextSort(sort, column) {
-  if (sort.column !== column) return { column, descending: false };
-  return sort.descending ? { column: "", descending: false } : { column, descending: true };
+  const again = sort.column === column;
+  return again && sort.descending ? { column: "", descending: false } : { column, descending: again };
 }
 
-let views = 0;
-
-function make(tag, classes, parent, attributes = {}) {
-  const node = document.createElement(tag);
-  if (classes) node.className = classes;
-  for (const [name, value] of Object.entries(attributes)) node.setAttribute(name, value);
-  if (parent) parent.append(node);
+function put(node, told) {
+  for (const [name, value] of Object.entries(told)) if (node[name] !== value) node[name] = value;
   return node;
 }
 
-const set = (node, name, value) => node.getAttribute(name) !== `${value}` && node.setAttribute(name, value);
-const say = (node, text) => node.textContent !== text && (node.textContent = text);
+function make(parent, tag, className = "", told) {
+  const node = put(document.createElement(tag), { className, ...told });
+  parent.append(node);
+  return node;
+}
+
+const button = (parent, className, textContent, onclick) =>
+  make(parent, "button", className, { type: "button", textContent, onclick });
+
+function pair(parent, textContent = "") {
+  make(parent, "span", "sma-icon", { textContent, ariaHidden: "true" });
+  make(parent, "span");
+  return parent;
+}
+
+// Where a page may not write to the clipboard there is the old way.
+async function copy(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return "Copied";
+  } catch {
+    const box = make(document.body, "textarea", "", { value: text });
+    box.select();
+    const done = document.execCommand("copy");
+    box.remove();
+    return done ? "Copied" : "Not allowed";
+  }
+}
+
+function copyButton(parent, label, text) {
+  const node = button(parent, "", label, async () => {
+    put(node, { textContent: await copy(text()) }).focus();
+    setTimeout(() => put(node, { textContent: label }), 2000);
+  });
+  return node;
+}
 
 function render({ model, el }) {
-  const id = `sma-${Date.now().toString(36)}-${++views}`;
-  const { columns, statuses, icons } = model.get("labels");
-  const saved = model.get("saved");
-  let rows = new Map(saved.rows.map((row, at) => [at, row]));
-  let head = saved.head;
-  let total = head.total;
-  // An output that is renewed is drawn anew; who looks at it stays where they were.
+  const root = make(el, "div", "sma");
+  if (model.get("kind") === "copy") return void copyButton(root, model.get("label"), () => model.get("text"));
+  const id = `sma-${Math.random()}`;
+  const { columns, statuses, icons, gone } = model.get("labels");
+  let { rows: saved, head } = model.get("saved"), { total } = head;
+  const rows = new Map(saved.entries()), asking = () => model.get("asked");
+  // A renewed output is drawn anew; who looks stays where they were.
   const place = model.get("place") || { row: 0, top: 0, open: null };
   model.set("place", place);
-  let current = place.row, seq = 0, acked = 0, asked = "", heardAt = 0, drawn = 0, timer = 0;
-  const send = (type, more = {}) => model.send({ type, view: id, ...more });
+  let current = place.row, seq = 0, acked = 0, beats = 0, heardAt = 0, asked, drawn, timer, typing, shown, opening;
+  // Since when an answer is awaited; whether what comes unasked is lost (Colab).
+  let waits, lost;
 
-  const root = make("div", "sma", el);
-  const bar = make("div", "sma-bar", root, { role: "img" });
-  const parts = statuses.map((word, at) => make("i", `s${at}`, bar));
-  const figures = make("div", "sma-figures", root);
-  const tools = make("div", "sma-tools", root, { role: "group", "aria-label": "Filters" });
-  const chips = statuses.map((word, at) => {
-    const chip = make("button", `sma-chip s${at}`, tools, { type: "button", "aria-pressed": "false" });
-    make("span", "sma-icon", chip, { "aria-hidden": "true" }).textContent = icons[at];
-    make("span", "", chip);
-    chip.onclick = () => ask({ statuses: toggled(model.get("asked").statuses, at) });
-    return chip;
+  function send(type, more) {
+    if (type !== "ack") waits ||= Date.now();
+    try { model.send({ type, view: id, ...more }); } catch { waits = 1; }
+  }
+  const poll = () => send("poll", { seq, lost, open: place.open });
+  const open = (row) => send("open", { row: (place.open = row) });
+
+  const bar = make(root, "div", "sma-bar", { role: "img" });
+  const parts = statuses.map((_, at) => make(bar, "i", `s${at}`));
+  const figures = make(root, "div", "sma-figures");
+  const notice = make(root, "div", "sma-gone", { role: "alert" });
+  const tools = make(root, "div", "sma-tools", { role: "group", ariaLabel: "Filters" });
+  const chips = statuses.map((_, at) => {
+    const chip = button(tools, `sma-chip s${at}`, "", () => {
+      const chosen = new Set(asking().statuses);
+      if (!chosen.delete(at)) chosen.add(at);
+      ask({ statuses: [...chosen] });
+    });
+    return pair(chip, icons[at]);
   });
-  const search = make("input", "sma-search", tools, {
-    type: "search", placeholder: "Search ids, index and text", "aria-label": "Search ids, index and text",
-  });
-  search.value = model.get("asked").text;
-  const grid = make("div", "sma-grid", root, { role: "grid", tabindex: "0", "aria-label": "Rows of the job" });
-  const header = make("div", "sma-row sma-head", grid, { role: "row", "aria-rowindex": 1 });
+  const ariaLabel = "Search ids, index and text";
+  const search = make(tools, "input", "sma-search", { type: "search", placeholder: ariaLabel, ariaLabel });
+  search.value = asking().text;
+  const grid = make(root, "div", "sma-grid", { role: "grid", tabIndex: 0, ariaLabel: "Rows" });
+  const header = make(grid, "div", "sma-row sma-head", { role: "row", ariaRowIndex: "1" });
   const heads = columns.map(([name, title], at) => {
-    const cell = make("div", `c${at}`, header, { role: "columnheader", "aria-colindex": at + 1 });
-    const button = make("button", "", cell, { type: "button" });
-    make("span", "", button).textContent = title;
-    make("span", "sma-arrow", button, { "aria-hidden": "true" });
-    button.onclick = () => ask(nextSort(model.get("asked"), name));
+    const cell = make(header, "div", `c${at}`, { role: "columnheader" });
+    button(cell, "", title, () => ask(nextSort(asking(), name)));
     return cell;
   });
-  const space = make("div", "sma-space", grid, { role: "presentation" });
-  const empty = make("div", "sma-empty", root);
-  const status = make("div", "sma-live", root, { role: "status" });
-  const detail = make("section", "sma-detail", root, { "aria-label": "Detail of the row", tabindex: "-1" });
-  detail.hidden = true;
-  set(grid, "aria-colcount", columns.length);
+  const space = make(grid, "div", "sma-space");
+  const status = make(root, "div", "sma-live", { role: "status" });
+  const detail = make(root, "section", "sma-detail", { ariaLabel: "Detail of the row", hidden: true });
   const pool = [];
 
-  const toggled = (list, at) => (list.includes(at) ? list.filter((one) => one !== at) : [...list, at]);
   const view = () => grid.clientHeight - ROW;
   const page = () => Math.max(Math.floor(view() / ROW), 1);
   const look = () => firstRow(grid.scrollTop, view(), total);
+  const soon = () => (drawn ||= requestAnimationFrame(draw));
 
   function ask(change) {
-    const now = model.get("asked");
-    model.set("asked", { ...now, ...change });
-    current = 0;
-    grid.scrollTop = 0;
-    send("asked", { asked: { ...now, ...change } });
+    const now = { ...asking(), ...change };
+    model.set("asked", now);
+    current = grid.scrollTop = 0;
+    send("asked", { asked: now });
     showAsked();
   }
 
   function showAsked() {
-    const now = model.get("asked");
-    chips.forEach((chip, at) => set(chip, "aria-pressed", now.statuses.includes(at)));
-    heads.forEach((cell, at) => {
-      const sorted = now.column === columns[at][0];
-      set(cell, "aria-sort", sorted ? (now.descending ? "descending" : "ascending") : "none");
-      say(cell.querySelector(".sma-arrow"), sorted ? (now.descending ? " ▼" : " ▲") : "");
-    });
+    const { statuses, column, descending } = asking();
+    chips.forEach((chip, at) => put(chip, { ariaPressed: `${statuses.includes(at)}` }));
+    const sorted = descending ? "descending" : "ascending";
+    heads.forEach((cell, at) => put(cell, { ariaSort: column === columns[at][0] ? sorted : "none" }));
   }
 
   function showHead() {
     head.counts.forEach((count, at) => {
-      parts[at].style.flexGrow = count;
-      parts[at].hidden = !count;
-      say(chips[at].lastChild, `${count.toLocaleString("en")} ${statuses[at]}`);
-      chips[at].hidden = !count && !model.get("asked").statuses.includes(at);
+      put(parts[at], { hidden: !count }).style.flexGrow = count;
+      put(chips[at], { hidden: !count && !asking().statuses.includes(at) });
+      put(chips[at].lastChild, { textContent: `${count.toLocaleString("en")} ${statuses[at]}` });
     });
-    set(bar, "aria-label", head.words);
-    say(figures, head.figures);
-    say(empty, total ? "" : "No rows to show.");
-    set(grid, "aria-rowcount", total + 1);
+    put(bar, { ariaLabel: head.words });
+    put(figures, { textContent: head.figures });
+    put(grid, { ariaRowCount: `${total + 1}` });
     space.style.height = `${height(total)}px`;
   }
 
   function line(at) {
     while (pool.length <= at) {
-      const row = make("div", "sma-row", space, { role: "row" });
-      columns.forEach((_, c) => make("div", `c${c}`, row, { role: "gridcell", "aria-colindex": c + 1 }));
-      make("span", "sma-icon", row.children[1], { "aria-hidden": "true" });
-      make("span", "", row.children[1]);
-      row.onclick = () => (go(+row.dataset.at), open());
+      const row = make(space, "div", "", { role: "row", onclick: () => (go(row.ariaRowIndex - 2), enter()) });
+      columns.forEach((_, c) => make(row, "div", `c${c}`, { role: "gridcell" }));
+      pair(row.children[1]);
       pool.push(row);
     }
     return pool[at];
@@ -153,44 +176,34 @@ function render({ model, el }) {
   function draw() {
     drawn = 0;
     if (!grid.clientHeight) return;
-    Object.assign(place, { row: current, top: grid.scrollTop, focus: document.activeElement === grid });
-    const { first, push } = look();
+    const { first, push } = look(), top = grid.scrollTop;
+    Object.assign(place, { row: current, top, focus: grid.matches(":focus") });
     const count = Math.min(page() + 2, Math.max(total - first, 0));
     for (let i = 0; i < Math.max(count, pool.length); i++) {
-      const node = line(i);
-      node.hidden = i >= count;
-      if (i >= count) {
-        node.id = "";
-        continue;
+      const node = line(i), at = first + i, row = rows.get(at), word = row?.[2];
+      const hidden = i >= count;
+      put(node, { hidden, id: hidden ? "" : `${id}-${at}` });
+      if (hidden) continue;
+      node.style.transform = `translateY(${top - push + i * ROW}px)`;
+      put(node, { ariaRowIndex: `${at + 2}`, ariaSelected: `${at === current}`, className: `sma-row s${word}` });
+      for (let c = 0; c < columns.length; c++) {
+        const [icon, text] = node.children[c].children;
+        if (icon) put(icon, { textContent: icons[word] ?? "" });
+        put(text ?? node.children[c], { textContent: (text ? statuses[word] : row?.[c + 1]) ?? "" });
       }
-      const at = first + i, row = rows.get(at);
-      node.dataset.at = at;
-      node.id = `${id}-${at}`;
-      node.style.transform = `translateY(${grid.scrollTop - push + i * ROW}px)`;
-      set(node, "aria-rowindex", at + 2);
-      set(node, "aria-selected", at === current);
-      const cells = node.children;
-      const word = row ? row[2] : 0;
-      const className = row ? `sma-row s${word}` : "sma-row sma-wait";
-      if (node.className !== className) node.className = className;
-      say(cells[1].firstChild, row ? icons[word] : "");
-      say(cells[1].lastChild, row ? statuses[word] : "");
-      for (let c = 0; c < columns.length; c++) if (c !== 1) say(cells[c], row ? row[c + 1] : "");
     }
-    if (current >= first && current < first + count) set(grid, "aria-activedescendant", `${id}-${current}`);
-    else grid.removeAttribute("aria-activedescendant");
-    const [start, many] = wanted(first, page() + 1, total);
-    if (asked !== `${start},${many}` && !timer) timer = setTimeout(subscribe, 30);
+    grid.setAttribute("aria-activedescendant", `${id}-${current}`);
+    if (asked !== `${wanted(first, page() + 1, total)}`) timer ||= setTimeout(subscribe, 30);
   }
 
   function subscribe() {
     timer = 0;
-    const [start, count] = wanted(look().first, page() + 1, total || 40);
-    asked = `${start},${count}`;
-    send("window", { start, count, seq });
+    const { first } = look();
+    const [start, count] = wanted(first, page() + 1, total);
+    asked = `${[start, count]}`;
+    for (const at of rows.keys()) if (at < start || at >= start + count) rows.delete(at);
+    send("window", { start, count, first, page: page() + 1 });
   }
-
-  const soon = () => drawn || (drawn = requestAnimationFrame(draw));
 
   function go(row) {
     current = row;
@@ -200,78 +213,90 @@ function render({ model, el }) {
     soon();
   }
 
-  function open() {
+  function enter() {
     const row = rows.get(current);
-    if (row) send("open", { row: (place.open = row[0]) });
+    opening = !row;
+    if (row) open(row[0]);
   }
 
   function close() {
     detail.hidden = true;
-    place.open = null;
+    place.open = shown = null;
     grid.focus();
   }
 
   function showDetail(told) {
-    if (told.row !== place.open) return;
+    const text = JSON.stringify(told);
+    if (told.row !== place.open || text === shown) return;
+    shown = text;
     detail.replaceChildren();
-    make("h4", "", detail).textContent = told.title;
-    const shut = make("button", "sma-close", detail, { type: "button" });
-    shut.textContent = "Close";
-    shut.onclick = close;
-    const list = make("dl", "", detail);
-    for (const [name, value, copies] of told.fields) {
-      make("dt", "", list).textContent = name;
-      const said = make("dd", "", list);
-      make(copies === "text" ? "pre" : "code", "", said, copies === "text" ? { tabindex: "0" } : {}).textContent = value;
-      if (!copies) continue;
-      const copy = make("button", "", said, { type: "button", "aria-label": `Copy ${name}` });
-      copy.textContent = "Copy";
-      copy.onclick = () => navigator.clipboard.writeText(value).then(() => (copy.textContent = "Copied"), () => 0);
+    make(detail, "h4", "", { textContent: told.title });
+    button(detail, "sma-close", "Close", close);
+    const list = make(detail, "dl");
+    for (const [name, textContent, kind] of told.fields) {
+      make(list, "dt", "", { textContent: name });
+      const said = make(list, "dd");
+      const [tag, tabIndex] = kind === "text" ? ["pre", 0] : ["code", -1];
+      make(said, tag, "", { textContent, tabIndex });
+      if (kind) copyButton(said, "Copy", () => textContent).title = `Copy ${name}`;
     }
     detail.hidden = false;
   }
 
   function hear(message) {
+    if (message.view !== id) return;
     heardAt = Date.now();
-    if (message.view && message.view !== id) return;
+    if (!waits) lost = false;
+    waits = 0;
     if (message.type === "detail") return showDetail(message);
-    if (message.type !== "rows") return;
-    seq = message.seq;
-    head = message.head;
-    total = head.total;
-    if (message.all) rows = new Map();
-    for (const [at, row] of message.rows) rows.set(at, row);
-    if (rows.size > 2000) for (const at of rows.keys()) if (Math.abs(at - look().first) > 300) rows.delete(at);
-    if (current >= total) current = Math.max(total - 1, 0);
+    const { all } = message;
+    if (message.seq > seq + 1) {
+      lost = true;
+      if (!all) poll();
+    }
+    ({ seq, head } = message);
+    ({ total } = head);
+    if (all) rows.clear();
+    for (const [at, row] of message.rows) {
+      rows.set(at, row);
+      if (row[0] === place.open && !all) open(row[0]);
+    }
+    if (current >= total) current = 0;
+    if (opening) enter();
     showHead();
     soon();
   }
 
   // The notebook would take these keys.
-  root.addEventListener("keydown", (event) => {
+  root.onkeydown = (event) => {
+    const { key, target, ctrlKey, metaKey, altKey } = event;
     event.stopPropagation();
-    if (event.key === "Escape" && !detail.hidden) return close();
-    if (event.target !== grid || event.ctrlKey || event.metaKey || event.altKey) return;
-    const to = moved(event.key, current, page(), total);
-    if (to !== null && total) go(to);
-    else if (event.key === "Enter") open();
+    if (key === "Escape" && !detail.hidden) return close();
+    if (target !== grid || ctrlKey || metaKey || altKey) return;
+    const to = moved(key, current, page(), total);
+    if (to !== null) go(to);
+    else if (key === "Enter") enter();
     else return;
     event.preventDefault();
-  });
-  grid.addEventListener("scroll", soon, { passive: true });
-  let typing = 0;
-  search.oninput = () => (clearTimeout(typing), (typing = setTimeout(() => ask({ text: search.value }), 250)));
-  const size = new ResizeObserver(soon);
-  size.observe(grid);
+  };
+  grid.onscroll = soon;
+  search.oninput = () => {
+    clearTimeout(typing);
+    typing = setTimeout(() => ask({ text: search.value }), 250);
+  };
+  new ResizeObserver(soon).observe(grid);
   model.on("msg:custom", hear);
   model.on("change:asked", showAsked);
-  // Where nothing comes by itself, as in Colab, it is asked for.
+  model.on("comm_live_update", poll);
+  // Where nothing comes by itself it is asked for; where nothing answers, that is said.
   const beat = setInterval(() => {
     if (document.hidden) return;
+    if (!(++beats % 5)) put(status, { textContent: head.words });
+    const now = Date.now(), pause = head.over ? (lost ? 6000 : Infinity) : 1500;
+    put(notice, { textContent: waits && now - waits > 5000 ? gone : "" });
     if (seq !== acked) send("ack", { seq: (acked = seq) });
-    else if (!head.over && Date.now() - heardAt > 1500) send("poll");
+    else if (waits ? !(beats % 2) : now - heardAt > pause) poll();
   }, 1000);
-  const speak = setInterval(() => say(status, head.words), 5000);
   showAsked();
   showHead();
   requestAnimationFrame(() => {
@@ -279,21 +304,16 @@ function render({ model, el }) {
     draw();
     subscribe();
     if (place.focus) grid.focus();
-    if (place.open !== null) send("open", { row: place.open });
+    if (place.open !== null) open(place.open);
   });
   return () => {
     clearInterval(beat);
-    clearInterval(speak);
-    size.disconnect();
-    model.off("msg:custom", hear);
-    model.off("change:asked", showAsked);
+    model.off(null, null);
     send("bye");
   };
 }
 
 export default {
-  initialize({ model }) {
-    model.send({ type: "hello" });
-  },
+  initialize: ({ model }) => void model.send({ type: "hello" }),
   render,
 };

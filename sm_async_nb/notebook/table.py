@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import anywidget
+import ipywidgets as widgets
 import numpy as np
 import numpy.typing as npt
 import traitlets
@@ -27,12 +28,18 @@ HERE = Path(__file__).parent
 
 # A window is a few screens; whoever asks for more gets so many rows.
 _MOST_ROWS = 300
+_MOST_IN_SIGHT = 60
 _MOST_VIEWS = 32
 _MOST_UNHEARD = 50
 # Sorting a million rows takes a tenth of a second, so it may take this share of the time at most.
 _SORTING_SHARE = 1 / 30
 _SORT_EVERY_SECONDS = 1.0
 _SAVED_ROWS = 100
+
+_GONE = (
+    "The kernel has not answered for some seconds: it is busy with a cell, or gone, and what is shown here may be old."
+    " In another kernel: sm_async_nb.attach({uri!r})."
+)
 
 Message = dict[str, Any]
 
@@ -62,6 +69,9 @@ class _View:
 
     start: int = 0
     count: int = 40
+    # What is in sight; the window is a page more on each side.
+    first: int = 0
+    page: int = 0
     seq: int = 0
     heard: int = 0
     told: dict[int, Line] = field(default_factory=dict)
@@ -112,24 +122,33 @@ class Table:
             self._asked, self._ordered = asked, None
 
     def hear(self, message: Message) -> None:
-        """Take in what a view says, and answer it where it asks for something."""
-        view_id = str(message.get("view", ""))
+        """Take in what a view says, and answer it where it asks for something; what it has missed is told again."""
+        view_id, kind = str(message.get("view", "")), message.get("type")
         with self._lock:
-            if message.get("type") == "bye":
+            if kind == "bye":
                 self._views.pop(view_id, None)
                 return
             view = self._view(view_id)
-            was_away = view.is_away
-            view.heard = view.seq
-            if message.get("type") == "window":
-                view.start, view.count = _number(message, "start"), min(_number(message, "count"), _MOST_ROWS)
-            if was_away:
+            has_missed = kind == "poll" and _number(message, "seq") < view.seq
+            if view.is_away or has_missed:
                 view.told.clear()
-            if message.get("type") in ("window", "poll"):
+                view.order = -1
+            view.heard = view.seq
+            if kind == "window":
+                view.start, view.count = _number(message, "start"), min(_number(message, "count"), _MOST_ROWS)
+                view.first, view.page = _number(message, "first"), min(_number(message, "page"), _MOST_IN_SIGHT)
+            if kind in ("window", "poll"):
                 self.refresh(view_id)
 
+    def in_sight(self) -> IntArray:
+        """The rows that are looked at now."""
+        with self._lock:
+            views = [view for view in self._views.values() if not view.is_away]
+            cuts = [window.cut(len(self.rows), self._order, view.first, view.page) for view in views]
+        return np.unique(np.concatenate(cuts)) if cuts else np.empty(0, dtype=np.int64)
+
     def refresh(self, only: str | None = None) -> None:
-        """Tell each view, or one of them, what has changed in its window."""
+        """Tell each view what has changed in its window; or one of them, which waits for an answer, also nothing."""
         with self._lock:
             self._sort()
             head: dict[str, Any] | None = None
@@ -137,7 +156,7 @@ class Table:
                 if view.is_away or only not in (None, view_id):
                     continue
                 head = head or {**self.rows.head(), "total": window.total(len(self.rows), self._order)}
-                self._tell(view_id, view, head)
+                self._tell(view_id, view, head, waits=only is not None)
 
     def cut(self, start: int, count: int) -> tuple[IntArray, int]:
         """The rows at these places, and how many places there are."""
@@ -159,10 +178,10 @@ class Table:
             self._views[view_id] = _View()
         return self._views[view_id]
 
-    def _tell(self, view_id: str, view: _View, head: dict[str, Any]) -> None:
+    def _tell(self, view_id: str, view: _View, head: dict[str, Any], *, waits: bool) -> None:
         is_new = view.order != self._order_number
         lines = self._changed(view, is_new=is_new)
-        if not (lines or is_new or head != view.told_head):
+        if not (lines or is_new or waits or head != view.told_head):
             return
         view.seq += 1
         view.order, view.told_head = self._order_number, head
@@ -218,18 +237,48 @@ class Grid(anywidget.AnyWidget):
     ----------
     hear
         Called with each message of the front end, on whatever thread it comes; it must only take note.
+    uri
+        Where the job lies, for whoever has to go on in another kernel.
     """
 
     _esm = HERE / "table.js"
     _css = HERE / "table.css"
+    kind = traitlets.Unicode("table").tag(sync=True)
     labels = traitlets.Dict().tag(sync=True)
     asked = traitlets.Dict().tag(sync=True)
     saved = traitlets.Dict().tag(sync=True)
 
-    def __init__(self, hear: Callable[[Message], object], *, saved: dict[str, Any]) -> None:
-        labels = {"columns": [list(column) for column in COLUMNS], "statuses": list(WORDS), "icons": list(ICONS)}
+    def __init__(self, hear: Callable[[Message], object], *, saved: dict[str, Any], uri: str = "") -> None:
+        labels = {
+            "columns": [list(column) for column in COLUMNS],
+            "statuses": list(WORDS),
+            "icons": list(ICONS),
+            "gone": _GONE.format(uri=uri),
+        }
         super().__init__(labels=labels, asked=to_json(window.Asked()), saved=saved)
         self.on_msg(lambda _widget, content, _buffers: guarded(lambda: hear(content)))
+
+
+class CopyButton(anywidget.AnyWidget):
+    """A button that copies a text, and says "Copied" for two seconds; the same file in the browser as the table's.
+
+    Put :attr:`box` into a panel, which shows nothing before the browser says that it has the button: where it has not,
+    the text itself has to stand somewhere to be selected, in a ``widgets.Textarea`` for one.
+    """
+
+    _esm = HERE / "table.js"
+    _css = HERE / "table.css"
+    kind = traitlets.Unicode("copy").tag(sync=True)
+    text = traitlets.Unicode().tag(sync=True)
+    label = traitlets.Unicode("Copy").tag(sync=True)
+
+    def __init__(self, text: str = "", label: str = "Copy") -> None:
+        super().__init__(text=text, label=label)
+        self.box = widgets.Box([self], layout={"display": "none"})
+        self.on_msg(lambda *_: guarded(self._show))
+
+    def _show(self) -> None:
+        self.box.layout.display = ""
 
 
 def to_json(asked: window.Asked) -> dict[str, Any]:

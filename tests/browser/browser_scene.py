@@ -11,6 +11,7 @@ import threading
 import time
 import urllib.request
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from itertools import count
 
 import nbformat
@@ -18,6 +19,7 @@ import nbformat
 PATIENCE_SECONDS = 60
 PYTHON = os.environ.get("KERNEL_PYTHON", sys.executable)
 GATE = threading.Event()
+PICTURES = []
 
 SETUP = """
 import json, threading, time
@@ -25,8 +27,22 @@ import pandas as pd
 import sm_async_nb
 from sm_async_nb.notebook import job_view
 %load_ext sm_async_nb
-get_ipython().display_formatter.ipython_display_formatter.for_type_by_name("sm_async_nb.job.job", "Job", job_view.show)
 df = pd.DataFrame({"x": range(40), "text": [f"text {n}" for n in range(40)]}, index=[f"row-{n}" for n in range(40)])
+"""
+
+# A kernel that has just started may lose the answer to what it is asked first, and the page would wait for it for ever.
+READY = """
+async () => {
+    const panel = window.jupyterapp.shell.currentWidget;
+    await panel.context.ready;
+    await panel.sessionContext.ready;
+    for (let tries = 0; tries < 12; tries++) {
+        const { kernel } = panel.sessionContext.session;
+        const done = kernel.requestExecute({ code: '1', store_history: false, silent: true }).done.then(() => true);
+        if (await Promise.race([done, new Promise((late) => setTimeout(late, 5_000, false))])) return;
+    }
+    throw new Error('the kernel never answered');
+}
 """
 
 
@@ -121,9 +137,12 @@ class Server:
             return json.load(answer)
 
     def stop_kernels(self):
-        for session in self.get("/api/sessions"):
-            request = urllib.request.Request(f"{self.url}/api/sessions/{session['id']}", method="DELETE")
-            urllib.request.urlopen(request, timeout=20).close()
+        with ThreadPoolExecutor() as all_at_once:
+            list(all_at_once.map(self._stop, self.get("/api/sessions")))
+
+    def _stop(self, session):
+        request = urllib.request.Request(f"{self.url}/api/sessions/{session['id']}", method="DELETE")
+        urllib.request.urlopen(request, timeout=20).close()
 
 
 class Notebook:
@@ -164,10 +183,7 @@ class Notebook:
         if self.face == "lab":
             self.page.wait_for_selector("#jupyterlab-splash", state="detached")
         self.page.wait_for_function("() => window.jupyterapp?.shell?.currentWidget?.content?.widgets?.length")
-        self.page.evaluate(
-            "async () => { const p = window.jupyterapp.shell.currentWidget;"
-            " await p.context.ready; await p.sessionContext.ready; }"
-        )
+        self.page.evaluate(READY)
 
     def run_all(self):
         self.page.evaluate("() => window.jupyterapp.commands.execute('notebook:run-all-cells')")
@@ -181,11 +197,16 @@ class Notebook:
                 await window.jupyterapp.commands.execute('notebook:insert-cell-below');
                 content.activeCell.model.sharedModel.setSource(code);
                 const done = window.jupyterapp.commands.execute('notebook:run-cell');
-                if (wait) await done;
+                const late = new Promise((_, no) => setTimeout(() => no(new Error(`no end of: ${code}`)), 60_000));
+                if (wait) await Promise.race([done, late]);
             }""",
             [code, wait],
         )
         return self.page.locator(".jp-Cell.jp-CodeCell").last.locator(".jp-Cell-outputArea")
+
+    def restart_kernel(self):
+        """A new kernel, which knows nothing; the page stays."""
+        self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")
 
     def use_theme(self, name):
         self.page.evaluate(
@@ -199,6 +220,16 @@ class Notebook:
         self.page.evaluate("() => window.jupyterapp.commands.execute('docmanager:save')")
         return nbformat.read(self.server.folder / self.name, as_version=4)
 
+    def saved_with(self, text):
+        """The notebook on disk, once its last output is HTML with this text."""
+        give_up = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            saved = self.save()
+            if any(text in output.get("data", {}).get("text/html", "") for output in saved.cells[-1].outputs):
+                return saved
+            assert time.monotonic() < give_up, f"{text!r} was never in the output"
+            self.page.wait_for_timeout(100)
+
     def text_of(self, code):
         """What a cell prints."""
         output = self.run(code)
@@ -206,7 +237,5 @@ class Notebook:
 
 
 def picture(page, name):
-    """Keep what is to be seen, where somebody wants it."""
-    folder = os.environ.get("SCREENSHOTS")
-    if folder:
-        page.locator(".jp-Cell.jp-CodeCell").last.screenshot(path=f"{folder}/{name}.png")
+    """Keep what is to be seen, in the folder that SCREENSHOTS names, or in pytest's own."""
+    page.locator(".jp-Cell.jp-CodeCell").last.screenshot(path=PICTURES[0] / f"{name}.png")

@@ -1,5 +1,6 @@
 """A real browser before a real Jupyter server, with kernels whose AWS is the local endpoint of this process."""
 
+import os
 import shutil
 import sys
 from importlib.util import find_spec
@@ -11,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 pytest.register_assert_rewrite("browser_scene")
 
-from browser_scene import GATE, Notebook, Server, model  # noqa: E402
+from browser_scene import GATE, PICTURES, Notebook, Server, model  # noqa: E402
 
 from sm_async_nb.local import LocalEndpoint  # noqa: E402
 
@@ -68,6 +69,7 @@ def local():
 
 @pytest.fixture(scope="session")
 def server(local, tmp_path_factory):
+    PICTURES[:] = [Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))]
     with Server(tmp_path_factory.mktemp("jupyter"), local.environment) as running:
         yield running
 
@@ -107,3 +109,11 @@ def notebook(request, opened):
 def lab(opened):
     """An empty notebook open in JupyterLab."""
     return opened("lab")
+
+
+@pytest.fixture(scope="module")
+def empty(browser, browser_context_args):
+    """A page with nothing in it, and no notebook behind it."""
+    page = browser.new_page(**browser_context_args)
+    yield page
+    page.close()

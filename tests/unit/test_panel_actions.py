@@ -7,7 +7,7 @@ import time
 import pandas as pd
 import pytest
 
-from sm_async_nb.core.ledger import Snapshot, Status
+from sm_async_nb.core.ledger import Snapshot, Status, Trouble
 from sm_async_nb.errors import JobInUseError
 from sm_async_nb.notebook import panel_actions
 from sm_async_nb.notebook.panel_actions import Actions
@@ -21,9 +21,12 @@ class Asked:
     def __init__(self):
         self.done = []
 
-    def retry(self):
-        self.done.append("retry")
+    def retry(self, status=None):
+        self.done.append(("retry", status) if status else "retry")
         return 3
+
+    def resume(self):
+        self.done.append("resume")
 
     def cancel(self):
         self.done.append("cancel")
@@ -52,9 +55,9 @@ def until(told):
     return told[-1]
 
 
-def seen(*, is_over=False, **told):
+def seen(*, is_over=False, paused=None, **told):
     counts = tuple(told.get(str(status), 0) for status in Status)
-    return Snapshot(revision=0, at=1.0, started_at=0.0, counts=counts, is_over=is_over)
+    return Snapshot(revision=0, at=1.0, started_at=0.0, counts=counts, is_over=is_over, paused=paused)
 
 
 def test_cancelling_takes_two_clicks(scene):
@@ -73,18 +76,59 @@ def test_a_second_click_that_comes_late_is_a_first_one(scene):
     """Somebody has thought better of it meanwhile."""
     job, actions, _, _ = scene
     actions.cancel.click()
+    was_asking = actions.is_asking
     actions.show(seen(accepted=1), time.time() + 60)
-    actions._sure_until = 0.0
+    is_asking, description = actions.is_asking, actions.cancel.description
     actions.cancel.click()
 
+    assert (True, False, "Cancel") == (was_asking, is_asking, description)
     assert [] == job.done
+
+
+def test_a_variable_of_the_users_is_replaced_after_a_second_click_only(scene):
+    """What it held is gone then. Results that were loaded before may be loaded again."""
+    _, actions, told, variables = scene
+    variables["results"] = "a day's work"
+    actions.load.click()
+    before, question = variables["results"], actions.load.description
+    actions.load.click()
+    until(told)
+    told.clear()
+    actions.load.click()
+
+    assert ("a day's work", "Replace results?") == (before, question)
+    assert "results has 2 rows and 1 column." == until(told)
+
+
+def test_a_paused_job_can_be_resumed_and_no_other(scene):
+    """The button comes and goes with the pause."""
+    job, actions, told, _ = scene
+    displays = []
+    for paused in (None, Trouble(message="credentials have expired", since=0.5, calls=1)):
+        actions.show(seen(accepted=1, paused=paused), 0.0)
+        displays.append(actions._resume_box.layout.display)
+    actions.resume.click()
+
+    assert ["none", ""] == displays
+    assert ("Resumed.", ["resume"]) == (until(told), job.done)
+
+
+def test_what_was_cancelled_can_be_sent_after_all(scene):
+    """With the line that says so."""
+    job, actions, told, _ = scene
+    actions.show(seen(completed=1, cancelled=3, is_over=True), 0.0)
+    actions.rest.click()
+
+    assert ("", "Send the rest (3)") == (actions._rest_box.layout.display, actions.rest.description)
+    assert ("3 requests sent.", [("retry", "cancelled")]) == (until(told), job.done)
+    assert "scored.retry(status='cancelled')" == actions._codes["rest"]
 
 
 def test_each_button_shows_the_line_of_python_that_does_the_same(scene):
     """With the user's own name for the job."""
     _, actions, _, _ = scene
-    actions.name.value = "answers"
     actions.show(seen(completed=1), 0.0)
+    actions.name.value = "answers"
     lines = [actions._codes[name] for name in ("retry", "cancel", "load", "save")]
 
     assert ["scored.retry()", "scored.cancel()", "answers = scored.results()"] == lines[:3]

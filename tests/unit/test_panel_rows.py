@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -80,6 +82,10 @@ def test_rows_that_share_a_request_share_its_status(local):
     assert 3 == len(rows)
     assert [0, 0, 1] == [rows.request_of(row) for row in range(3)]
     assert 3 == len(rows.status())
+    assert 3 == rows.head()["counts"][Status.FAILED]
+    assert rows.head()["figures"].startswith("2 of 2 requests (100%), 3 rows")
+    assert "over: 3 failed" == rows.head()["words"]
+    assert "✗ 3 failed" in static_bundle(job)["text/html"]
     assert ['{"x":1}', '{"x":2}', '{"x":3}'] == [line[6][1:-1] for line in rows.lines(np.arange(3))]
 
 
@@ -173,6 +179,17 @@ def test_latencies_are_told_by_percentiles_and_bars():
 
     assert "p50 1.00 s · p95 1.00 s · p99 9.01 s · 100 answers" in told
     assert "No answer has come yet." in panel_html.histogram(np.array([np.nan]))
+    assert "-0" not in panel_html.histogram(np.zeros(3))
+
+
+def test_a_pause_is_told_with_its_reason_and_since_when():
+    """And no time that is left, since that is up to somebody."""
+    paused = Trouble(message=HOSTILE, since=3_600.0, calls=1)
+    job = SimpleNamespace(id="job-1", endpoint_name="double", snapshot=snapshot(accepted=1, paused=paused))
+    told = panel_html.head(job, None)
+
+    assert "<b>paused</b>" in told
+    assert f"‖ Paused since 01:00:00 UTC: {panel_html.esc(HOSTILE)}" in told
 
 
 # The view
@@ -190,6 +207,19 @@ def test_a_view_draws_a_job_and_lets_go_when_it_is_over(job):
     assert 1 == len(renewed)
 
 
+def test_an_output_is_not_renewed_under_somebodys_hands(job):
+    """It is drawn anew then, and a key that is pressed meanwhile would be lost."""
+    nobody = SimpleNamespace(call=lambda act: None, add=lambda live: None)
+    view, renewed = JobView(job, screen=nobody), []
+    view._update = lambda told, raw: renewed.append(told)
+    view.hear({"type": "window", "view": "a", "start": 0, "count": 5})
+    is_live, before = view.refresh(1_000.0), len(renewed)
+    view._touched_at -= 60
+
+    assert (True, 0) == (is_live, before)
+    assert (False, 1) == (view.refresh(1_001.0), len(renewed))
+
+
 def test_frozen_outputs_are_html_alone(job):
     """Nothing is left that needs a kernel."""
     view, renewed = JobView(job, screen=Screen(every=0.01)), []
@@ -197,6 +227,19 @@ def test_frozen_outputs_are_html_alone(job):
     view.freeze()
 
     assert ["text/html", "text/plain"] == sorted(renewed[0])
+
+
+def test_names_of_jobs_and_endpoints_are_texts_too():
+    """They come from a manifest that anybody may have written, and the console's page from an answer."""
+    job = SimpleNamespace(id=HOSTILE, endpoint_name=HOSTILE, snapshot=snapshot(accepted=1))
+    endpoint = SimpleNamespace(
+        console_url="javascript:alert(1)", desired_instances=1, instances=1, is_asleep=False,
+        is_in_service=False, endpoint_status=HOSTILE, backlog=0,
+    )  # fmt: skip
+    told = panel_html.head(job, None) + panel_html.head(job, endpoint)
+
+    assert 5 == told.count("&lt;img")
+    assert not {"<img", "href"} & set(re.findall(r"<img|href", told))
 
 
 # Words

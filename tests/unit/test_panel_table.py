@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from sm_async_nb.core.ledger import Status
-from sm_async_nb.notebook.table import Grid, Table, from_json, to_json
+from sm_async_nb.notebook.table import CopyButton, Grid, Table, from_json, to_json
 from sm_async_nb.notebook.window import Asked
 
 # The oldest ipywidgets that we work with asks traitlets in an old way.
@@ -166,9 +166,39 @@ def test_a_poll_is_answered_at_once(scene):
     scene.look()
     scene.rows.put([1], Status.COMPLETED)
     scene.sent.clear()
-    scene.table.hear({"type": "poll", "view": "a"})
+    scene.table.hear({"type": "poll", "view": "a", "seq": 1})
 
     assert [[1]] == [places(message) for message in scene.sent]
+
+
+def test_what_a_view_has_missed_is_told_again(scene):
+    """As where what comes unasked is lost: the view says how far it has come, and hears all of its window."""
+    scene.look(count=3)
+    for turn in (1, 2):
+        scene.rows.put([1], turn)
+        scene.table.refresh()
+    scene.sent.clear()
+    scene.table.hear({"type": "poll", "view": "a", "seq": 1})
+
+    assert [(True, [0, 1, 2])] == [(message["all"], places(message)) for message in scene.sent]
+
+
+def test_who_asks_is_answered_although_nothing_is_new(scene):
+    """No answer means that the kernel is gone."""
+    scene.look()
+    scene.look()
+
+    assert [[], 2] == [scene.sent[-1]["rows"], len(scene.sent)]
+
+
+def test_what_is_in_sight_is_less_than_what_is_told(scene):
+    """A page more on each side is told, for scrolling; a view that is away sees nothing."""
+    scene.table.hear({"type": "window", "view": "a", "start": 90, "count": 30, "first": 100, "page": 3})
+    scene.table.hear({"type": "window", "view": "b", "start": 0, "count": 30, "first": 2, "page": 1_000})
+
+    assert [2, 3] == scene.table.in_sight()[:2].tolist()
+    assert [60, 61] == scene.table.in_sight()[58:60].tolist()
+    assert [100, 101, 102] == scene.table.in_sight()[-3:].tolist()
 
 
 def test_a_view_that_says_goodbye_hears_nothing_more(scene):
@@ -240,3 +270,13 @@ def test_a_page_without_a_kernel_has_the_first_rows(scene):
 
     assert 100 == len(grid.saved["rows"])
     assert 100 == grid.saved["head"]["total"]
+
+
+def test_a_button_that_copies_is_hidden_until_the_browser_has_it():
+    """Where it never comes there is no gap, and no error; the text stands beside it anyway."""
+    button = CopyButton(text="job.retry()", label="Copy as Python")
+    before = button.box.layout.display
+    button._handle_custom_msg({"type": "hello"}, [])
+
+    assert ("none", "") == (before, button.box.layout.display)
+    assert ("copy", "job.retry()", "Copy as Python") == (button.kind, button.text, button.label)
