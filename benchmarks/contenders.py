@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import inspect
 import io
 import json
 import os
@@ -155,30 +154,8 @@ def over_ours(frame: pd.DataFrame, *, storage: str = "s3fs", **options: Any) -> 
     """``df.sm_async.submit(...)``, waited for and loaded."""
     import sm_async_nb  # noqa: F401  (registers df.sm_async)
 
-    with _silence(), _storage(frame, storage, options):
-        job = frame.sm_async.submit("bench", wait=True, **options)
-        return job.results()
-
-
-@contextlib.contextmanager
-def _storage(frame: pd.DataFrame, storage: str, options: dict[str, Any]) -> Iterator[None]:
-    """Chosen by ``storage=`` where submit has it, and beneath it where it has not."""
-    from sm_async_nb.job import course, job, submit
-
-    if "storage" in inspect.signature(frame.sm_async.submit).parameters:
-        options["storage"] = storage
-        yield
-        return
-    opened = job.open_storage
-
-    def chosen(*arguments: Any, **more: Any) -> Any:
-        return opened(*arguments, **{**more, "storage": storage})
-
-    course.open_storage = job.open_storage = submit.open_storage = chosen
-    try:
-        yield
-    finally:
-        course.open_storage = job.open_storage = submit.open_storage = opened
+    with _silence():
+        return frame.sm_async.submit("bench", wait=True, storage=storage, **options).results()
 
 
 @contextlib.contextmanager

@@ -9,8 +9,10 @@ import os
 import random
 import resource
 import sys
+import tempfile
 import threading
 from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +22,7 @@ from botocore.loaders import create_loader
 from contenders import frame_of
 
 from sm_async_nb.aws.runtime import Accepted
-from sm_async_nb.aws.storage import StoredObject
+from sm_async_nb.aws.storage import StorageTerms, StoredObject
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.build import RequestArguments, build_batch
 from sm_async_nb.core.ledger import Fact, Learned, Ledger
@@ -29,6 +31,9 @@ from sm_async_nb.core.plan import Limits
 from sm_async_nb.core.request import read_fields
 from sm_async_nb.job.engine import Connections, Engine
 from sm_async_nb.job.frame import snapshot
+from sm_async_nb.job.papers import Papers
+from sm_async_nb.job.reports import Reports
+from sm_async_nb.job.shape import Shape
 from sm_async_nb.testing import ManualClock
 
 LAYOUT = JobLayout(S3Location("bench", "in"), "job")
@@ -156,10 +161,47 @@ def _peak() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
+def into(rows: int) -> dict[str, float]:
+    """Megabytes over what is there before, at their most, while all outputs are written to Parquet files."""
+    batch = _batch(frame_of(rows))
+    ledger = Ledger(rows, allowance=1)
+    for start in range(0, rows, 50_000):
+        requests = np.arange(start, min(start + 50_000, rows))
+        ledger.apply(Learned(fact=Fact.ACCEPTED, requests=requests, at=2.0, details=_details(requests)))
+        ledger.apply(Learned(fact=Fact.OUTPUT_FOUND, requests=requests, at=3.0))
+    papers = Papers(asked=None, batch=batch, layout=LAYOUT, limits=Limits(), storage_terms=StorageTerms())  # type: ignore[arg-type]
+    reports = Reports(papers, ledger, threading.Lock(), _answers)
+    gc.collect()
+    before, highest, stop = _resident(), [0.0], threading.Event()
+
+    def watch() -> None:
+        while not stop.wait(0.01):
+            highest[0] = max(highest[0], _resident())
+
+    watching = threading.Thread(target=watch)
+    watching.start()
+    with tempfile.TemporaryDirectory() as folder:
+        reports.write_results(f"{folder}/out", Shape())
+    stop.set()
+    watching.join()
+    return {"rows": rows, "megabytes": (highest[0] - before) / 1e6}
+
+
+class _Answer:
+    async def get(self, _location: S3Location) -> tuple[bytes, str | None]:
+        return b'{"score":0.12345,"label":"gold"}', "application/json"
+
+
+@asynccontextmanager
+async def _answers() -> AsyncIterator[Any]:
+    yield _Answer()
+
+
 KINDS = {
     "engine": engine,
     "packed": lambda rows: engine(rows, rows_per_request=100),
     "memory": memory,
+    "into": into,
 }
 
 if __name__ == "__main__":

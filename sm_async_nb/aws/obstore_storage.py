@@ -11,12 +11,12 @@ import asyncio
 import re
 import threading
 from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.request import getproxies
 from weakref import WeakKeyDictionary
 
@@ -26,7 +26,7 @@ from botocore.exceptions import BotoCoreError, ClientError, NoCredentialsError
 from sm_async_nb.aws.credentials import credentials_error
 from sm_async_nb.aws.learning import CannotLearnError, Wire, check_handlers, learn_signing, learn_wire, tell_once
 from sm_async_nb.aws.session import Session, aio_session, botocore_session
-from sm_async_nb.aws.storage import S3fsStorage, StorageTerms, StoredObject, explain
+from sm_async_nb.aws.storage import Names, S3fsStorage, StorageTerms, StoredObject, explain
 from sm_async_nb.core.locations import S3Location
 
 _PAGE = 1_000
@@ -71,9 +71,12 @@ class _Place:
     wire: Wire
 
 
+OpenReference = Callable[[], AbstractAsyncContextManager[S3fsStorage]]
+
+
 @asynccontextmanager
 async def open_obstore_storage(
-    reference: S3fsStorage, session: Session, *, concurrency: int, terms: StorageTerms
+    reference: OpenReference, session: Session, *, concurrency: int, terms: StorageTerms
 ) -> AsyncIterator[ObstoreStorage | S3fsStorage]:
     """Bulk transfer over obstore for a session, or the reference alone where obstore could not do the same.
 
@@ -84,9 +87,33 @@ async def open_obstore_storage(
         stores = await asyncio.to_thread(Stores.of, session, concurrency, terms)
     except CannotLearnError as reason:
         _tell(reason)
-        yield reference
+        async with reference() as alone:
+            yield alone
         return
-    yield ObstoreStorage(reference, stores)
+    async with _Reference(reference) as others:
+        yield ObstoreStorage(others, stores)
+
+
+class _Reference:
+    """s3fs, opened when it is first needed: its client costs as much as a hundred calls, and most jobs need none."""
+
+    def __init__(self, open_it: OpenReference) -> None:
+        self._open_it = open_it
+        self._stack = AsyncExitStack()
+        self._opening = asyncio.Lock()
+        self._opened: S3fsStorage | None = None
+
+    async def __aenter__(self) -> Self:
+        return self
+
+    async def __aexit__(self, *of_error: object) -> None:
+        await self._stack.aclose()
+
+    async def __call__(self) -> S3fsStorage:
+        async with self._opening:
+            if self._opened is None:
+                self._opened = await self._stack.enter_async_context(self._open_it())
+            return self._opened
 
 
 def is_installed() -> bool:
@@ -170,6 +197,8 @@ class Stores:
                 config={
                     "bucket": bucket,
                     "endpoint": place.url,
+                    # Read from the environment otherwise, where it is without the bucket, and obeyed before the other.
+                    "aws_endpoint_url_s3": place.url,
                     "virtual_hosted_style_request": True,
                     "region": place.region_name,
                     **encryption,
@@ -214,13 +243,9 @@ class _Provider:
 class ObstoreStorage:
     """:class:`~sm_async_nb.aws.storage.Storage` over obstore, and over s3fs for whatever obstore does otherwise."""
 
-    def __init__(self, reference: S3fsStorage, stores: Stores) -> None:
+    def __init__(self, reference: _Reference, stores: Stores) -> None:
         self._reference = reference
         self._stores = stores
-        # Everything that is not done in bulk.
-        self.directories = reference.directories
-        self.head = reference.head
-        self.delete = reference.delete
 
     async def put(
         self, location: S3Location, body: bytes, content_type: str | None = None, *, create_only: bool = False
@@ -236,7 +261,7 @@ class ObstoreStorage:
             mode="create" if create_only else "overwrite",
         )
         if await self._done("s3:PutObject", location, put) is None:
-            await self._reference.put(location, body, content_type, create_only=create_only)
+            await (await self._reference()).put(location, body, content_type, create_only=create_only)
 
     async def get(self, location: S3Location) -> tuple[bytes, str | None]:
         import obstore
@@ -245,7 +270,7 @@ class ObstoreStorage:
             answer = await obstore.get_async(store, location.key)
             return (await answer.bytes_async()).to_bytes(), answer.attributes.get("Content-Type")
 
-        return await self._done("s3:GetObject", location, read) or await self._reference.get(location)
+        return await self._done("s3:GetObject", location, read) or await (await self._reference()).get(location)
 
     async def list(self, prefix: S3Location, *, start_after: str = "") -> AsyncIterator[Sequence[StoredObject]]:
         # object_store knows directories alone: below "a/b" it would not find "a/bc".
@@ -258,8 +283,19 @@ class ObstoreStorage:
                 yield found
             else:
                 return
-        async for page in self._reference.list(prefix, start_after=start_after):
+        async for page in (await self._reference()).list(prefix, start_after=start_after):
             yield page
+
+    # What is not done in bulk
+
+    async def directories(self, prefix: S3Location) -> Names:
+        return await (await self._reference()).directories(prefix)
+
+    async def head(self, location: S3Location) -> StoredObject | None:
+        return await (await self._reference()).head(location)
+
+    async def delete(self, locations: Sequence[S3Location]) -> None:
+        await (await self._reference()).delete(locations)
 
     async def _pages(self, store: Any, prefix: S3Location, start_after: str) -> AsyncIterator[Page | None]:
         """The pages of a listing; None if the rest of it is for s3fs."""

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
+from email.utils import parsedate_to_datetime
+from functools import lru_cache
 from typing import Any, Self
 from weakref import WeakKeyDictionary
 
@@ -11,6 +14,8 @@ from aiobotocore.session import AioSession
 from boto3 import Session
 from botocore.credentials import ReadOnlyCredentials, RefreshableCredentials
 from botocore.exceptions import BotoCoreError
+from botocore.loaders import create_loader
+from botocore.utils import parse_timestamp
 
 from sm_async_nb.core.request import Field, read_fields
 from sm_async_nb.errors import RequestError
@@ -46,9 +51,22 @@ def _session(session: Session | None) -> Session:
     if session is not None and not isinstance(session, Session):
         raise RequestError(f"session= takes a boto3.Session, got {type(session).__name__}. Nothing was sent.")
     try:
-        return session or Session()
+        return session or _new_session()
     except BotoCoreError as error:  # a profile that is not there, for one
         raise RequestError(f"No AWS session can be made: {error}. Nothing was sent.") from error
+
+
+def _new_session() -> Session:
+    """A session of our own, which shares the models that it reads with the others: they are megabytes of JSON."""
+    session = Session()
+    source = botocore_session(session)
+    source.register_component("data_loader", _models(source.get_config_variable("data_path")))
+    return session
+
+
+@lru_cache(maxsize=2)
+def _models(data_path: str | None) -> Any:
+    return create_loader(data_path)
 
 
 _aio_sessions: WeakKeyDictionary[Session, AioSession] = WeakKeyDictionary()
@@ -74,7 +92,20 @@ def _new_aio_session(session: Session) -> AioSession:
     if source.get_default_client_config() is not None:
         aio.set_default_client_config(source.get_default_client_config())
     aio.register_component("credential_provider", _BorrowedCredentials(source))
+    # It keeps the models that it has read, which are megabytes of JSON.
+    aio.register_component("data_loader", source.get_component("data_loader"))
+    aio.get_component("response_parser_factory").set_parser_defaults(timestamp_parser=_timestamp)
     return aio
+
+
+def _timestamp(value: Any) -> datetime:
+    """As the SDK reads it, in a tenth of the time for the two forms that S3 writes."""
+    if isinstance(value, str) and value.endswith(("Z", "GMT")):
+        try:
+            return datetime.fromisoformat(value) if value.endswith("Z") else parsedate_to_datetime(value)
+        except ValueError:
+            pass
+    return parse_timestamp(value)  # type: ignore[no-any-return]
 
 
 def forget_credentials(session: Session) -> None:

@@ -13,7 +13,8 @@ import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol
+from functools import partial
+from typing import Any, Literal, NamedTuple, Protocol, get_args
 
 import s3fs
 
@@ -72,8 +73,8 @@ class StorageTerms:
         return {"ServerSideEncryption": "aws:kms", "SSEKMSKeyId": key} if key else {}
 
 
-@dataclass(frozen=True)
-class StoredObject:
+# A tuple, since it is made in a quarter of a dataclass's time and a listing has thousands.
+class StoredObject(NamedTuple):
     """What a listing tells of an object: its size in bytes and when it was written, seconds since the epoch."""
 
     location: S3Location
@@ -131,14 +132,31 @@ async def open_storage(
     # It needs what is defined here.
     from sm_async_nb.aws.obstore_storage import is_installed, open_obstore_storage
 
+    check_choice(storage)
+    reference = partial(_open_s3fs_storage, session, concurrency, terms)
+    if storage == "s3fs" or not is_installed():
+        async with reference() as opened:
+            yield opened
+        return
+    async with open_obstore_storage(reference, session, concurrency=concurrency, terms=terms or StorageTerms()) as fast:
+        yield fast
+
+
+def check_choice(storage: StorageChoice) -> None:
+    """Refuse a storage that there is not, before anything is done.
+
+    Raises
+    ------
+    RequestError
+        With those that there are, or with how to install it.
+    """
+    from sm_async_nb.aws.obstore_storage import is_installed
+
+    if storage not in get_args(StorageChoice):
+        known = ", ".join(map(repr, get_args(StorageChoice)))
+        raise RequestError(f"storage= is one of {known}; got {storage!r}. Nothing was sent.")
     if storage == "obstore" and not is_installed():
         raise RequestError("storage='obstore' needs obstore: pip install 'sm-async-nb[fast]'. Nothing was sent.")
-    async with _open_s3fs_storage(session, concurrency, terms) as reference:
-        if storage == "s3fs" or not is_installed():
-            yield reference
-            return
-        async with open_obstore_storage(reference, session, concurrency=concurrency, terms=reference.terms) as fast:
-            yield fast
 
 
 @asynccontextmanager

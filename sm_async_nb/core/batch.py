@@ -27,6 +27,9 @@ from sm_async_nb.core.sources import Constant, Source
 from sm_async_nb.core.terms import DEFAULT_INVOCATION_TIMEOUT_SECONDS, DEFAULT_REQUEST_TTL_SECONDS, Terms
 from sm_async_nb.errors import ColumnNotFoundError, PayloadLostError, RequestError
 
+# To encode so many takes some ten milliseconds.
+_ROWS_A_BLOCK = 5_000
+
 _HOW_TO_GO_ON = "It was not sent. Run submit again under the job's name, with what it is made of."
 
 
@@ -149,14 +152,14 @@ class Batch:
         PayloadLostError
             As :meth:`prepare` does.
         """
-        payload = self._block_of(request).payloads[request % BLOCK]
+        payload = self._block_of(request).payloads[request % self._block_size]
         if isinstance(payload, PayloadLostError):
             raise payload.with_traceback(None)
         return payload
 
     def fields_of(self, request: int) -> dict[str, Any]:
         """The fields that the caller has given for one request; what is None is not sent."""
-        place = request % BLOCK
+        place = request % self._block_size
         varying = self._fields_near(request) if self._varying else {}
         own = {name: values[place] for name, values in varying.items() if values[place] is not None}
         return {**self._constants, **own}
@@ -356,14 +359,14 @@ class Batch:
     def _block_of(self, request: int) -> _Block:
         # Read once: the engine and whoever looks at a table share it, and each must get the block of its own request.
         block = self._block
-        number = request // BLOCK
+        number = request // self._block_size
         if number != block.number:
             block = self._block = _Block(number, self._encoded(self._requests_near(request)))
         return block
 
     def _fields_near(self, request: int) -> dict[str, list[Any]]:
         block = self._field_block
-        number = request // BLOCK
+        number = request // self._block_size
         if number != block.number:
             rows, bounds = self.packing.taken(self.frame, self._requests_near(request))
             firsts = rows.iloc[bounds[:-1]]
@@ -372,8 +375,13 @@ class Batch:
         return block.fields
 
     def _requests_near(self, request: int) -> range:
-        first = request - request % BLOCK
-        return range(first, min(first + BLOCK, len(self)))
+        first = request - request % self._block_size
+        return range(first, min(first + self._block_size, len(self)))
+
+    @property
+    def _block_size(self) -> int:
+        """How many requests are encoded together: fewer where each has many rows, since an event loop waits for it."""
+        return min(BLOCK, max(1, _ROWS_A_BLOCK * len(self.packing) // max(len(self.packing.slots), 1)))
 
 
 def check_columns(frame: pd.DataFrame, columns: Sequence[Hashable]) -> list[Hashable]:

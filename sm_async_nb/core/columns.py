@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Self, cast, overload
@@ -11,7 +12,10 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from sm_async_nb.core.uuids import PACKED, packed, unpacked
+
 IntArray = npt.NDArray[np.int64]
+HeadNumbers = npt.NDArray[np.unsignedinteger[Any]]
 FloatArray = npt.NDArray[np.float64]
 BoolArray = npt.NDArray[np.bool_]
 
@@ -21,7 +25,7 @@ class Parts:
     """Texts in two parts: text ``i`` is ``heads[head[i]] + tail[i]``. Nobody may change the arrays."""
 
     heads: Sequence[str]
-    head: npt.NDArray[np.uint32]
+    head: HeadNumbers
     tail: npt.NDArray[np.bytes_]
 
 
@@ -59,9 +63,9 @@ class Texts(Sequence[str | None]):
 class TextColumn:
     """Texts by position, at most a few dozen bytes each.
 
-    S3 locations of a job share their directories, so a text is kept in two parts: all up to the last slash, stored
-    once, and the rest in a fixed-width array that widens when a longer one comes. An empty text and no text are the
-    same.
+    S3 locations of a job share their directories, and names that we made begin alike. So a text is kept in two parts:
+    its beginning, stored once, and the rest in a fixed-width array that widens when a longer one comes. The rest of ids
+    that AWS makes is kept as :mod:`~sm_async_nb.core.uuids` has it. An empty text and no text are the same.
 
     Parameters
     ----------
@@ -72,7 +76,7 @@ class TextColumn:
     """
 
     def __init__(self, length: int, parts: Parts | None = None) -> None:
-        parts = parts or Parts(heads=[""], head=np.zeros(length, dtype=np.uint32), tail=np.zeros(length, dtype="S1"))
+        parts = parts or Parts(heads=[""], head=np.zeros(length, dtype=np.uint8), tail=np.zeros(length, dtype="S1"))
         self._heads = list(parts.heads)
         self._head_numbers = {head: number for number, head in enumerate(self._heads)}
         self._head = parts.head
@@ -82,8 +86,7 @@ class TextColumn:
         return len(self._head)
 
     def __getitem__(self, position: int) -> str:
-        tail: bytes = self._tail[position].item()
-        return f"{self._heads[self._head[position]]}{tail.decode()}"
+        return self.take(np.array([position]))[0]
 
     @property
     def nbytes(self) -> int:
@@ -93,7 +96,21 @@ class TextColumn:
     @property
     def parts(self) -> Parts:
         """The whole column as it is kept; later changes of the column may show in it."""
-        return Parts(heads=self._heads, head=self._head, tail=self._tail)
+        return Parts(heads=self._heads, head=self._head, tail=self._texts_of(self._tail))
+
+    @property
+    def searchable(self) -> Parts:
+        """The same without common beginnings, so that a search sees each text whole; short ones begin with NUL."""
+        parts = self.parts
+        if not any(parts.heads):
+            return parts
+        heads = [head.encode() for head in parts.heads]
+        width = max(map(len, heads))
+        before = np.frombuffer(b"".join(head.rjust(width, b"\0") for head in heads), dtype=np.uint8)
+        after = np.ascontiguousarray(parts.tail).view(np.uint8).reshape(len(self), -1)
+        whole = np.concatenate([before.reshape(-1, width)[parts.head], after], axis=1)
+        no_head = np.zeros(len(self), dtype=np.uint8)
+        return Parts(heads=[""], head=no_head, tail=whole.view(f"S{whole.shape[1]}").reshape(-1))
 
     def copy(self) -> Self:
         """The same texts, which later changes of this column do not reach."""
@@ -102,30 +119,59 @@ class TextColumn:
     def view(self, positions: IntArray) -> Self:
         """A column of the texts at ``positions``, in this order; changes of this column do not reach it."""
         head, tail = self._head[positions], self._tail[positions]
-        return type(self)(len(positions), Parts(heads=self._heads, head=head, tail=tail))
+        return type(self)(len(positions), Parts(heads=self._heads, head=head, tail=tail))  # packed, if this one is
 
     def put(self, positions: IntArray, texts: Sequence[str | None]) -> None:
-        """Store ``texts[i]`` at ``positions[i]``."""
+        """Store ``texts[i]`` at ``positions[i]``; where it is None, what is there stays."""
+        told = _told(texts)
+        if told is not None:
+            positions, texts = positions[told], _without_none(texts)
         if len(positions):
             self.put_parts(positions, _parts_of_arrow(texts.array) if isinstance(texts, Texts) else _parts(texts))
 
     def put_parts(self, positions: IntArray, parts: Parts) -> None:
         """Store text ``i`` of ``parts`` at ``positions[i]``."""
-        if parts.tail.dtype.itemsize > self._tail.dtype.itemsize:
-            self._tail = self._tail.astype(parts.tail.dtype)
-        self._tail[positions] = parts.tail
+        self._put_tail(positions, parts.tail)
         numbers = np.array([self._number(head) for head in parts.heads], dtype=np.uint32)
+        needed = np.min_scalar_type(len(self._heads))
+        if needed.itemsize > self._head.dtype.itemsize:
+            self._head = self._head.astype(needed)
         self._head[positions] = numbers[parts.head]
 
     def clear(self, positions: IntArray) -> None:
         """Forget the texts at ``positions``."""
         self._head[positions] = 0
-        self._tail[positions] = b""
+        self._tail[positions] = np.zeros(1, dtype=self._tail.dtype)
 
     def take(self, positions: IntArray) -> list[str]:
         """The texts at ``positions``."""
         heads = [self._heads[number] for number in self._head[positions].tolist()]
-        return [head + tail.decode() for head, tail in zip(heads, self._tail[positions].tolist(), strict=True)]
+        tails = self._texts_of(self._tail[positions]).tolist()
+        return [head + tail.decode() for head, tail in zip(heads, tails, strict=True)]
+
+    def _put_tail(self, positions: IntArray, tail: npt.NDArray[np.bytes_]) -> None:
+        ids = packed(tail)
+        if ids is not None and (self._is_packed or self._is_empty):
+            if not self._is_packed:
+                self._tail = np.zeros(len(self), dtype=PACKED)
+            self._tail[positions] = ids
+            return
+        self._tail = self._texts_of(self._tail)
+        if tail.dtype.itemsize > self._tail.dtype.itemsize:
+            self._tail = self._tail.astype(tail.dtype)
+        self._tail[positions] = tail
+
+    @property
+    def _is_packed(self) -> bool:
+        return self._tail.dtype == PACKED
+
+    @property
+    def _is_empty(self) -> bool:
+        return self._tail.dtype.itemsize == 1 and not self._tail.view(np.uint8).any()
+
+    @staticmethod
+    def _texts_of(tail: npt.NDArray[Any]) -> npt.NDArray[np.bytes_]:
+        return unpacked(tail) if tail.dtype == PACKED else tail
 
     def _number(self, head: str) -> int:
         number = self._head_numbers.get(head)
@@ -135,21 +181,62 @@ class TextColumn:
         return number
 
 
+# The end of a name that was made here, of which ten thousand requests have the beginning in common. Nothing in a UUID
+# looks like it.
+_OWN_END = re.compile(r"(?<=-[0-9]{4})[0-9]{4}-[0-9]+[a-z.-]*\Z")
+
+# As many texts to each beginning are worth a cut of the same length in all of them.
+_ALIKE = 8
+
+
+def _told(texts: Sequence[str | None]) -> BoolArray | None:
+    """Which are texts; None if all are."""
+    if isinstance(texts, Texts):
+        return np.asarray(texts.array.is_valid()) if texts.array.null_count else None
+    return np.array([text is not None for text in texts], dtype=np.bool_) if None in texts else None
+
+
+def _without_none(texts: Sequence[str | None]) -> Sequence[str | None]:
+    if isinstance(texts, Texts):
+        return Texts(texts.array.drop_null())
+    return [text for text in texts if text is not None]
+
+
 def _parts(texts: Sequence[str | None]) -> Parts:
-    numbers: dict[str, int] = {}
-    split = [(text or "").rpartition("/") for text in texts]
-    head = [numbers.setdefault(before + slash, len(numbers)) for before, slash, _ in split]
-    tail = np.array([after.encode() for _, _, after in split], dtype=np.bytes_)
-    return Parts(heads=list(numbers), head=np.array(head, dtype=np.uint32), tail=tail)
+    whole = [text or "" for text in texts]
+    ours = _OWN_END.search(whole[0])
+    if ours is not None:
+        end = len(ours[0])
+        parts = _cut([text[:-end] for text in whole], [text[-end:] for text in whole])
+        if len(parts.heads) <= 1 + len(whole) // _ALIKE:
+            return parts
+    split = [text.rpartition("/") for text in whole]
+    return _cut([before + slash for before, slash, _ in split], [after for _, _, after in split])
+
+
+def _cut(before: list[str], after: list[str]) -> Parts:
+    numbers = {head: number for number, head in enumerate(dict.fromkeys(before))}
+    head = np.array([numbers[one] for one in before], dtype=np.uint32)
+    return Parts(heads=list(numbers), head=head, tail=np.array([one.encode() for one in after], dtype=np.bytes_))
 
 
 def _parts_of_arrow(texts: Any) -> Parts:
     """The same without an object for each text."""
     whole = pc.fill_null(texts, "")
     whole = pa.concat_arrays(whole.chunks) if isinstance(whole, pa.ChunkedArray) else whole
+    ours = _OWN_END.search(whole[0].as_py())
+    if ours is not None:
+        end = len(ours[0])
+        heads = pc.utf8_slice_codeunits(whole, 0, -end).dictionary_encode()
+        if len(heads.dictionary) <= 1 + len(whole) // _ALIKE:
+            return _cut_of_arrow(heads, pc.utf8_slice_codeunits(whole, -end))
     heads = pc.replace_substring_regex(whole, r"[^/]*\z", "").dictionary_encode()
-    tails = pc.replace_substring_regex(whole, r"(?s)\A.*/", "").cast(pa.binary())
-    return Parts(heads=heads.dictionary.to_pylist(), head=heads.indices.to_numpy(), tail=_fixed_width(tails))
+    return _cut_of_arrow(heads, pc.replace_substring_regex(whole, r"(?s)\A.*/", ""))
+
+
+def _cut_of_arrow(heads: Any, tails: Any) -> Parts:
+    numbers = heads.indices.to_numpy().astype(np.uint32)
+    return Parts(heads=heads.dictionary.to_pylist(), head=numbers, tail=_fixed_width(tails.cast(pa.binary())))
 
 
 def _fixed_width(texts: Any) -> npt.NDArray[np.bytes_]:

@@ -83,7 +83,7 @@ def estimate(
         rows=len(batch.frame),
         requests=len(batch),
         inline_requests=inline,
-        payload_bytes=int(sizes.sum()),
+        payload_bytes=int(sizes.sum(dtype=np.int64)),
         samples=() if problems else _samples(batch),
         histogram=_histogram(batch),
         calls=calls,

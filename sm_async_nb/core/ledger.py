@@ -252,7 +252,8 @@ class Ledger:
         IllegalFactError
             As :meth:`apply` would.
         """
-        touched = np.unique(np.concatenate([np.empty(0, dtype=np.int64), *(learned.requests for learned in batch)]))
+        touched = np.sort(np.concatenate([np.empty(0, dtype=np.int64), *(learned.requests for learned in batch)]))
+        touched = touched[np.diff(touched, prepend=-1) > 0]  # for a few hundred a third of what np.unique takes
         status = self.status[touched]
         for learned in batch:
             places = np.searchsorted(touched, learned.requests)

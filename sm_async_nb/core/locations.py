@@ -107,12 +107,13 @@ class JobLayout:
     def slots(self, revision: int = 0) -> S3Location:
         return self._shard_home.child(f"slots{_of_revision(revision)}.parquet")
 
-    @property
+    @cached_property
     def inputs(self) -> S3Location:
         return self._shard_home.child("inputs/")
 
     def input_location(self, request: int, suffix: str) -> S3Location:
-        return self._shard_home.child("inputs", f"{request:08d}{suffix}")
+        bucket, directory = self.inputs
+        return S3Location(bucket, f"{directory}{request:08d}{suffix}")
 
     def journal_segment(self, number: int) -> S3Location:
         return self._shard_home.child("journal", f"{number:08d}.parquet")

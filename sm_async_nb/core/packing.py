@@ -53,8 +53,8 @@ class Packing:
 
 def one_row_each(rows: int) -> Packing:
     """A request for each row."""
-    everything = np.arange(rows)
-    return Packing(everything, everything, np.arange(rows + 1))
+    bounds = np.arange(rows + 1)
+    return Packing(bounds[:-1], bounds[:-1], bounds)
 
 
 def pack(

@@ -9,14 +9,13 @@ checkpoint, its **base**, which has the others; what both tell of, the newer one
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import io
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -29,16 +28,12 @@ from sm_async_nb.core.columns import IntArray, Parts, TextColumn
 from sm_async_nb.core.ledger import COLUMNS, Learned, Ledger
 from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.errors import RequestError
+from sm_async_nb.job.aside import FEW_BYTES, FEW_LINES, aside
 from sm_async_nb.job.journal import Journal
 
 FORMAT = 1
 _METADATA = b"sm_async_nb"
 
-# What is smaller than this is done sooner than a thread is found for it.
-_FEW_LINES = 10_000
-_FEW_BYTES = 300_000
-
-Result = TypeVar("Result")
 _TEXTS = tuple(Ledger(0, allowance=0).texts)
 _NAME = re.compile(r"(\d{8,})\.parquet")
 
@@ -110,7 +105,7 @@ async def write_checkpoint(
     if base is not None and base >= next_segment:
         return  # no segment was written since, so that one says it all
     work = partial(encode_checkpoint, columns, numbers=numbers, base=base)
-    body = await _aside(work, is_small=len(columns) <= _FEW_LINES)
+    body = await aside(work, is_small=len(columns) <= FEW_LINES)
     # The segments before it never change, so a checkpoint that is there already says the same.
     with contextlib.suppress(FileExistsError):
         await storage.put(layout.checkpoint(next_segment), body, create_only=True)
@@ -128,7 +123,7 @@ async def reopen(storage: Storage, layout: JobLayout, length: int, *, allowance:
     found = await _newest(storage, layout, length)
     start, layers = found or (0, [])
     for layer in layers:
-        await _aside(partial(_lay_over, ledger, layer), is_small=len(layer.numbers) <= _FEW_LINES)
+        await aside(partial(_lay_over, ledger, layer), is_small=len(layer.numbers) <= FEW_LINES)
     ledger.recount()
     journal = Journal(storage, layout)
     async for batch in journal.read(start):
@@ -138,11 +133,6 @@ async def reopen(storage: Storage, layout: JobLayout, length: int, *, allowance:
     return Folded(
         ledger=ledger, next_segment=journal.next_segment, newest_checkpoint=start if found is not None else None
     )
-
-
-async def _aside(work: Callable[[], Result], *, is_small: bool) -> Result:
-    """In a thread if it takes long, so that heartbeats and other jobs on this loop go on."""
-    return work() if is_small else await asyncio.to_thread(work)
 
 
 # Bytes
@@ -294,7 +284,7 @@ async def _read(storage: Storage, layout: JobLayout, next_segment: int, length: 
     except FileNotFoundError:
         return None
     try:
-        layer = await _aside(partial(decode_checkpoint, body), is_small=len(body) <= _FEW_BYTES)
+        layer = await aside(partial(decode_checkpoint, body), is_small=len(body) <= FEW_BYTES)
     except ValueError:
         return None
     return layer if layer.numbers.max(initial=-1) < length else None

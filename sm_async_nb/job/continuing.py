@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.continuation import Continued, OldSlots, continue_with
 from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.errors import JobChangedError
+from sm_async_nb.job.aside import FEW_LINES, aside
 from sm_async_nb.job.checkpoint import Folded, copy_columns, reopen, write_checkpoint
 from sm_async_nb.job.document import Document, Settings
 from sm_async_nb.job.frame import from_parquet, slot_of_row, to_parquet
@@ -123,8 +125,10 @@ async def _revise(
         in_view=matched.in_view,
     )
     revised = replace(document, revision=revision, rows=len(batch.frame), requests=len(batch), base=base)
-    await storage.put(layout.frame(revision), to_parquet(batch.frame, matched.packing.slot_of_row))
-    await storage.put(layout.slots(revision), slots_to_parquet(slots))
+    is_small = len(batch.frame) <= FEW_LINES
+    frame = await aside(partial(to_parquet, batch.frame, matched.packing.slot_of_row), is_small=is_small)
+    await storage.put(layout.frame(revision), frame)
+    await storage.put(layout.slots(revision), await aside(partial(slots_to_parquet, slots), is_small=is_small))
     await storage.put(layout.revision(revision), revised.to_json(), "application/json", create_only=True)
     return revised
 

@@ -17,7 +17,7 @@ from sm_async_nb.aws.metering import Meter, MeteredRuntime, MeteredStorage
 from sm_async_nb.aws.notifications import open_notifications
 from sm_async_nb.aws.runtime import open_runtime
 from sm_async_nb.aws.session import Session, forget_credentials
-from sm_async_nb.aws.storage import open_storage
+from sm_async_nb.aws.storage import StorageChoice, open_storage
 from sm_async_nb.core.ledger import Learned, Ledger, Trouble
 from sm_async_nb.errors import EndpointError, JobInUseError, RequestError, SmAsyncError
 from sm_async_nb.job import background
@@ -53,10 +53,12 @@ class Course:
         beginning: Beginning,
         heard: Callable[[Learned], None],
         take_body: TakeBody,
+        storage: StorageChoice = "auto",
     ) -> None:
         self.paused: SmAsyncError | None = None
         self._papers = papers
         self._session = session
+        self._storage: StorageChoice = storage
         self._meter = meter
         self._lease = lease
         self._newest = newest
@@ -199,7 +201,7 @@ class Course:
                 await self._lease.release(told_of(self._newest.snapshot))
 
     async def _release_at_last(self) -> None:
-        """Give the lease back although there is no connection, or not any more."""
+        """Give the lease back although there is no connection, or not any more, over what is opened soonest."""
         with contextlib.suppress(SmAsyncError, TimeoutError):
             async with (
                 asyncio.timeout(_LEAVING),
@@ -223,7 +225,7 @@ class Course:
         concurrency = papers.limits.concurrency
         async with AsyncExitStack() as stack:
             storage = await stack.enter_async_context(
-                open_storage(session, concurrency=concurrency, terms=papers.storage_terms)
+                open_storage(session, concurrency=concurrency, terms=papers.storage_terms, storage=self._storage)
             )
             runtime = await stack.enter_async_context(open_runtime(session, concurrency=concurrency))
             notifications = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from sm_async_nb.core.asked import Asked
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.ledger import Ledger
 from sm_async_nb.core.locations import JobLayout
+from sm_async_nb.job.aside import FEW_LINES, aside
 from sm_async_nb.job.document import Document, Settings
 from sm_async_nb.job.engine import Beginning
 from sm_async_nb.job.frame import to_parquet
@@ -53,8 +55,10 @@ async def create_job(
         tags=dict(tags),
         note=note,
     )
-    await storage.put(layout.frame(), to_parquet(batch.frame, packing.slot_of_row))
-    await storage.put(layout.slots(), slots_to_parquet(slots))
+    is_small = len(batch.frame) <= FEW_LINES
+    frame = await aside(partial(to_parquet, batch.frame, packing.slot_of_row), is_small=is_small)
+    await storage.put(layout.frame(), frame)
+    await storage.put(layout.slots(), await aside(partial(slots_to_parquet, slots), is_small=is_small))
     await storage.put(layout.manifest, document.to_json(), "application/json", create_only=True)
     return Opened(
         document=document,

@@ -17,6 +17,9 @@ class Findings:
     def __init__(self) -> None:
         self._noted: dict[Fact, dict[int, _Noted]] = {}
 
+    def __bool__(self) -> bool:
+        return bool(self._noted)
+
     def __len__(self) -> int:
         return sum(map(len, self._noted.values()))
 

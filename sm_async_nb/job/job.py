@@ -19,7 +19,7 @@ import pandas as pd
 from sm_async_nb.aws.endpoint import Endpoint, look_at_endpoint
 from sm_async_nb.aws.metering import Meter, MeteredStorage
 from sm_async_nb.aws.session import Session
-from sm_async_nb.aws.storage import Storage, open_storage
+from sm_async_nb.aws.storage import Storage, StorageChoice, open_storage
 from sm_async_nb.core.asked import Asked, differences
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.columns import BoolArray, IntArray
@@ -77,10 +77,12 @@ class Job:
         meter: Meter,
         progress: Callable[[], AbstractContextManager[ShowProgress]],
         stopped: str | None = None,
+        storage: StorageChoice = "auto",
     ) -> None:
         self._papers: Papers = opened.papers
         self._document: Document = opened.document
         self._session = session
+        self._storage: StorageChoice = storage
         self._progress = progress
         self._ledger: Ledger = opened.ledger
         self._lock = threading.Lock()
@@ -105,6 +107,7 @@ class Job:
                 beginning=opened.beginning,
                 heard=self._reports.hear,
                 take_body=self._reports.take_body,
+                storage=storage,
             )
 
     def start(self) -> None:
@@ -492,7 +495,8 @@ class Job:
 
     @asynccontextmanager
     async def _open_storage(self) -> AsyncIterator[Storage]:
-        async with open_storage(self._session, terms=self._papers.storage_terms) as storage:
+        terms = self._papers.storage_terms
+        async with open_storage(self._session, terms=terms, storage=self._storage) as storage:
             yield MeteredStorage(storage, self._meter)
 
     async def _watch(self) -> None:

@@ -13,8 +13,10 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -33,6 +35,7 @@ _SCHEMA = pa.schema(
         *((name, pa.string()) for name in _DETAILS),
     ]
 )
+_REPEATED = ["fact", "http_status", "message"]
 _MICROSECONDS = 1_000_000
 
 # Segments that are fetched at once. Each is asked for alone, so a long journal would otherwise be one round trip after
@@ -162,25 +165,41 @@ class Journal:
 def encode_segment(learned: Sequence[Learned]) -> bytes:
     """Facts as the bytes of a Parquet file, a line for each request that one is about."""
     tables = [_table(one) for one in learned]
+    table = pa.concat_tables(tables) if tables else _SCHEMA.empty_table()
     file = io.BytesIO()
-    pq.write_table(pa.concat_tables(tables) if tables else _SCHEMA.empty_table(), file, compression="zstd")
+    # Nobody searches a segment, so statistics are left out; nor do texts repeat in one, but for a few.
+    pq.write_table(table, file, compression="zstd", use_dictionary=_REPEATED, write_statistics=False)
     return file.getvalue()
 
 
 def decode_segment(body: bytes) -> list[Learned]:
-    """The facts of a segment, a run of equal ones each."""
+    """The facts of a segment, a run of equal ones each, in which no request is there twice."""
     # Not read_table, which takes twice as long for a small file; and of these there are many.
     table = pq.ParquetFile(pa.BufferReader(body)).read(use_threads=False).combine_chunks()
     if not table.num_rows:
         return []
     names = table.column("fact").combine_chunks().dictionary.to_pylist()
     codes = table.column("fact").combine_chunks().indices.to_numpy()
-    starts = np.flatnonzero(np.diff(codes, prepend=-1))
-    stops = [*starts[1:].tolist(), len(codes)]
-    return [
-        _learned(Fact[names[codes[start]]], table.slice(start, stop - start))
-        for start, stop in zip(starts.tolist(), stops, strict=True)
-    ]
+    starts = np.flatnonzero(np.diff(codes, prepend=-1)).tolist()
+    starts = _cut_where_repeated(table.column("request").to_numpy(), [*starts, len(codes)])
+    return [_learned(Fact[names[codes[start]]], table.slice(start, stop - start)) for start, stop in pairwise(starts)]
+
+
+def _cut_where_repeated(requests: npt.NDArray[np.uint32], cuts: list[int]) -> list[int]:
+    """The same cuts, and one before each request that is there already: what was told twice is two facts."""
+    found = []
+    for start, stop in pairwise(cuts):
+        found.append(start)
+        run = requests[start:stop]
+        if (run[1:] > run[:-1]).all() or np.unique(run).size == run.size:
+            continue
+        seen: set[int] = set()
+        for place, request in enumerate(run.tolist(), start):
+            if request in seen:
+                found.append(place)
+                seen.clear()
+            seen.add(request)
+    return [*found, cuts[-1]]
 
 
 def _table(learned: Learned) -> pa.Table:

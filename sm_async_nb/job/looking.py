@@ -7,6 +7,8 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable
 
+import numpy as np
+
 from sm_async_nb.aws.notifications import Notification, Notifications
 from sm_async_nb.aws.storage import Storage
 from sm_async_nb.core.columns import IntArray
@@ -86,9 +88,11 @@ class Looker:
 
     def leave(self, requests: Iterable[int]) -> None:
         """Watch these no longer."""
-        texts = self._desk.ledger.texts
-        for request in requests:
-            self._connected.leave(request, texts["output_location"][request], texts["failure_location"][request])
+        left = list(requests)
+        texts, tracker = self._desk.ledger.texts, self._connected
+        columns = [texts[name].take(np.array(left, dtype=np.int64)) for name in ("output_location", "failure_location")]
+        for one in zip(left, *columns, strict=True):
+            tracker.leave(*one)
 
     # Looking into S3
 

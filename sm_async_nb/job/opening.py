@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -16,6 +17,7 @@ from sm_async_nb.core.ledger import Ledger, Status
 from sm_async_nb.core.locations import JobLayout, S3Location
 from sm_async_nb.core.request import Field
 from sm_async_nb.errors import JobNotFoundError
+from sm_async_nb.job.aside import FEW_BYTES, aside
 from sm_async_nb.job.checkpoint import Folded, reopen
 from sm_async_nb.job.document import Document, find_document
 from sm_async_nb.job.engine import Beginning
@@ -59,7 +61,8 @@ async def open_papers(storage: Storage, layout: JobLayout, known_fields: Mapping
     document = await find_document(storage, layout)
     kept = await open_frame(storage, layout, document)
     slots = await open_slots(storage, layout, document)
-    batch = build_batch(from_parquet(kept), document.asked.arguments, known_fields)
+    frame = await aside(partial(from_parquet, kept), is_small=len(kept) <= FEW_BYTES)
+    batch = build_batch(frame, document.asked.arguments, known_fields)
     numbers = numbers_of(slots)
     batch.restore(slots.packing(slot_of_row(kept)), slots.view_payload_bytes, slots.view_fingerprints, numbers=numbers)
     return Found(document, papers_of(document, layout, batch, numbers), slots)

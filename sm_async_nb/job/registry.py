@@ -14,7 +14,7 @@ import pandas as pd
 from sm_async_nb.aws.endpoint import Endpoint, ListedEndpoint, list_endpoints, look_at_endpoint
 from sm_async_nb.aws.metering import Meter, MeteredStorage
 from sm_async_nb.aws.session import Session, checked_session, known_fields
-from sm_async_nb.aws.storage import StorageTerms, open_storage
+from sm_async_nb.aws.storage import StorageChoice, StorageTerms, check_choice, open_storage
 from sm_async_nb.core.ledger import Status
 from sm_async_nb.core.locations import JobLayout, S3Location, check_job_id, parse_s3_uri
 from sm_async_nb.errors import JobInUseError, JobNotFoundError, RequestError
@@ -53,17 +53,19 @@ def attach(
     session: Session | None = None,
     input_prefix: str | None = None,
     read_only: bool = False,
+    storage: StorageChoice = "auto",
     progress: Progress,
 ) -> Job:
     """The job that lies there; see :func:`sm_async_nb.attach`."""
+    check_choice(storage)
     session = checked_session(session)
     layout = _layout_of(uri_or_id, input_prefix)
     here = followed_here(layout)
     if here is not None:
         return here.go_on(session)
     meter = Meter()
-    found, lease, stopped = background.run(_attach(session, meter, layout, read_only=read_only))
-    job = Job(found, session=session, lease=lease, meter=meter, progress=progress, stopped=stopped)
+    found, lease, stopped = background.run(_attach(session, meter, layout, read_only=read_only, choice=storage))
+    job = Job(found, session=session, lease=lease, meter=meter, progress=progress, stopped=stopped, storage=storage)
     return followed(job, layout) if found.has_more_to_do else job
 
 
@@ -126,11 +128,11 @@ def _checked(layout: JobLayout) -> JobLayout:
 
 
 async def _attach(
-    session: Session, meter: Meter, layout: JobLayout, *, read_only: bool
+    session: Session, meter: Meter, layout: JobLayout, *, read_only: bool, choice: StorageChoice
 ) -> tuple[Opened, Lease | None, str | None]:
     """The job, what allows to write to it, and why it stopped itself, if it did."""
-    terms = await _terms_of(session, meter, layout)
-    async with open_storage(session, terms=terms) as opened:
+    terms = await _terms_of(session, meter, layout, choice)
+    async with open_storage(session, terms=terms, storage=choice) as opened:
         storage = MeteredStorage(opened, meter)
         reading = await open_job(storage, layout, known_fields(session))
         state = await read_lease(storage, layout)
@@ -153,8 +155,8 @@ async def _acquired(lease: Lease, found: Opened) -> bool:
     return True
 
 
-async def _terms_of(session: Session, meter: Meter, layout: JobLayout) -> StorageTerms:
-    async with open_storage(session) as storage:
+async def _terms_of(session: Session, meter: Meter, layout: JobLayout, choice: StorageChoice) -> StorageTerms:
+    async with open_storage(session, storage=choice) as storage:
         return (await find_document(MeteredStorage(storage, meter), layout)).settings.storage_terms
 
 

@@ -17,7 +17,7 @@ import pandas as pd
 from sm_async_nb.aws.endpoint import Endpoint, describe_endpoint, warning_without_failure_path
 from sm_async_nb.aws.metering import Meter, MeteredStorage
 from sm_async_nb.aws.session import Session, checked_session, known_fields
-from sm_async_nb.aws.storage import Storage, open_storage
+from sm_async_nb.aws.storage import Storage, StorageChoice, check_choice, open_storage
 from sm_async_nb.core.asked import Asked, asked_of
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.build import RequestArguments, build_batch
@@ -42,7 +42,10 @@ _HOW_TO_CHOOSE = f"Pass input_prefix='s3://bucket/prefix', or set {INPUT_PREFIX_
 
 @dataclass(frozen=True, kw_only=True)
 class Wishes:
-    """What a caller wants of the job itself, whatever it sends."""
+    """What a caller wants of the job itself, whatever it sends.
+
+    ``storage`` is about this process and no other, so it is no part of the job.
+    """
 
     name: str | None = None
     input_prefix: str | None = None
@@ -51,8 +54,10 @@ class Wishes:
     note: str = ""
     retry_failed: bool = False
     restart: bool = False
+    storage: StorageChoice = "auto"
 
     def __post_init__(self) -> None:
+        check_choice(self.storage)
         if self.name is not None:
             try:
                 check_job_id(self.name)
@@ -106,7 +111,7 @@ def submit(
         here.leave()
     meter = Meter()
     found, lease = background.run(_open(session, meter, batch, layout, endpoint, asked=asked, wishes=wishes))
-    job = Job(found.opened, session=session, lease=lease, meter=meter, progress=progress)
+    job = Job(found.opened, session=session, lease=lease, meter=meter, progress=progress, storage=wishes.storage)
     job.send_again(found.again)
     return registry.followed(job, layout) if found.has_more_to_do else job
 
@@ -152,7 +157,7 @@ async def _open(
     session: Session, meter: Meter, batch: Batch, layout: JobLayout, endpoint: Endpoint, *, asked: Asked, wishes: Wishes
 ) -> tuple[Continuation, Lease]:
     """A new job, or the one of that name that is there already; only who has its lease may write either."""
-    async with open_storage(session, terms=wishes.settings.storage_terms) as opened:
+    async with open_storage(session, terms=wishes.settings.storage_terms, storage=wishes.storage) as opened:
         storage = MeteredStorage(opened, meter)
         await _check_output_paths(storage, endpoint)
         if wishes.name and not wishes.restart and (document := await read_document(storage, layout)) is not None:

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from sm_async_nb.aws.storage import Storage
 from sm_async_nb.core.ledger import Fact
@@ -28,8 +29,8 @@ _OTHERS_A_LOOK = 32
 _PATIENCE = 30.0
 
 
-@dataclass(frozen=True)
-class Answer:
+# A tuple, since it is made in a quarter of a dataclass's time and of these there is one for each request.
+class Answer(NamedTuple):
     """A request's answer was found: an output or a failure, and when it was written."""
 
     fact: Fact
@@ -56,6 +57,7 @@ class Tracker:
         # By what an object there would mean and by private prefix: the rest of each key, and whose it is.
         self._listed: dict[tuple[Fact, S3Location], dict[str, int]] = {}
         self._probed: dict[int, dict[Fact, S3Location]] = {}
+        self._prefixes: dict[tuple[str, bool], S3Location | None] = {}
         self._accepted_at: dict[int, float] = {}
         # When those that cannot be listed were last looked at; not all of them are, each time.
         self.probed_at: dict[int, float] = {}
@@ -67,26 +69,36 @@ class Tracker:
     def follow(self, request: int, output_location: str, failure_location: str, accepted_at: float) -> None:
         """Begin to watch where the service says it will put the answer to ``request``."""
         self._accepted_at[request] = accepted_at
-        for fact, location in _places(output_location, failure_location):
-            prefix = self._layout.watched_prefix(location)
+        for fact, uri in _places(output_location, failure_location):
+            prefix, rest = self._watched(uri)
             if prefix is None:
-                self._probed.setdefault(request, {})[fact] = location
+                self._probed.setdefault(request, {})[fact] = parse_s3_uri(uri)
                 self.probed_at[request] = float("-inf")
             else:
-                self._listed.setdefault((fact, prefix), {})[_rest(location, prefix)] = request
+                self._listed.setdefault((fact, prefix), {})[rest] = request
 
     def leave(self, request: int, output_location: str, failure_location: str) -> None:
         """Watch ``request`` no longer."""
         self._accepted_at.pop(request, None)
         self._probed.pop(request, None)
         self.probed_at.pop(request, None)
-        for fact, location in _places(output_location, failure_location):
-            prefix = self._layout.watched_prefix(location)
+        for fact, uri in _places(output_location, failure_location):
+            prefix, rest = self._watched(uri)
             watched = self._listed.get((fact, prefix)) if prefix else None
             if prefix and watched:
-                watched.pop(_rest(location, prefix), None)
+                watched.pop(rest, None)
                 if not watched:
                     del self._listed[fact, prefix]
+
+    def _watched(self, uri: str) -> tuple[S3Location | None, str]:
+        """The prefix that a location is watched through, if it has one, and the rest of its key."""
+        directory, _, name = uri.rpartition("/")
+        # A thousand locations have these in common, and whether they are watched follows from nothing else.
+        common = directory, name.startswith(self._layout.token)
+        if common not in self._prefixes:
+            self._prefixes[common] = self._layout.watched_prefix(parse_s3_uri(uri))
+        prefix = self._prefixes[common]
+        return prefix, uri[len(str(prefix)) :] if prefix else ""
 
     async def look(self, now: float) -> Look:
         """Look once at every place where an answer may have appeared.
@@ -145,11 +157,11 @@ class Tracker:
             self.probed_at[request] = now
 
 
-def _places(output_location: str, failure_location: str) -> Iterator[tuple[Fact, S3Location]]:
+def _places(output_location: str, failure_location: str) -> Iterator[tuple[Fact, str]]:
     if output_location:
-        yield Fact.OUTPUT_FOUND, parse_s3_uri(output_location)
+        yield Fact.OUTPUT_FOUND, output_location
     if failure_location:
-        yield Fact.FAILURE_FOUND, parse_s3_uri(failure_location)
+        yield Fact.FAILURE_FOUND, failure_location
 
 
 def _rest(location: S3Location, prefix: S3Location) -> str:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from sm_async_nb.aws.session import Session
     from sm_async_nb.core.estimate import Plan
     from sm_async_nb.job.job import Job
-    from sm_async_nb.notebook.form import Form
+    from sm_async_nb.notebook.form.form import Form
 
 
 # autoreload executes this again, and pandas would warn of the accessor that is there already: our own.
@@ -68,6 +68,7 @@ class SmAsyncAccessor:
         note: str = "",
         sse_kms_key_id: str | None = None,
         expected_bucket_owner: str | None = None,
+        storage: str | None = None,
         wait: bool = False,
     ) -> Job:
         """Send the rows of the frame to an asynchronous endpoint.
@@ -117,8 +118,8 @@ class SmAsyncAccessor:
         rows_per_request, max_payload_bytes
             Put so many rows, or so many bytes of them, into one request; the answer is split back.
         inline
-            ``"auto"`` puts payloads of up to 128,000 bytes inside the request instead of S3, ``"always"`` refuses
-            larger ones.
+            ``"never"`` puts every payload in S3, ``"auto"`` those of up to 128,000 bytes inside the request instead,
+            ``"always"`` refuses larger ones.
         deduplicate
             Send rows that are the same once, and give each of them the answer.
         name
@@ -154,6 +155,9 @@ class SmAsyncAccessor:
             The KMS key that everything this package writes to S3 is encrypted with.
         expected_bucket_owner
             The account that the buckets must belong to, or S3 refuses every call.
+        storage
+            What S3 is used over in this process: ``"s3fs"``; ``"obstore"``, which takes less CPU and comes with
+            ``pip install sm-async-nb[fast]``; or ``"auto"``, the default, which is obstore where it is installed.
         wait
             Wait for the job, and show how it goes.
 
@@ -217,6 +221,7 @@ class SmAsyncAccessor:
             note=note,
             retry_failed=retry_failed,
             restart=restart,
+            storage=otherwise("storage", storage),
         )
         job = submit(self._frame, arguments, wishes, session=session, progress=progress_line)
         return job.wait() if wait else job
@@ -295,7 +300,7 @@ class SmAsyncAccessor:
         Form
             Shown by a notebook; elsewhere it says that it needs one.
         """
-        from sm_async_nb.notebook.form import panel
+        from sm_async_nb.notebook.form.form import panel
 
         return panel(self._frame, session=session)
 
@@ -303,7 +308,7 @@ class SmAsyncAccessor:
 # These say where a job lies and how it runs, not what it sends.
 _OF_SUBMIT_ALONE = (
     "name", "input_prefix", "concurrency", "max_in_flight", "retries", "max_failures", "tracker", "retry_failed",
-    "restart", "tags", "note", "sse_kms_key_id", "expected_bucket_owner", "wait",
+    "restart", "tags", "note", "sse_kms_key_id", "expected_bucket_owner", "storage", "wait",
 )  # fmt: skip
 
 

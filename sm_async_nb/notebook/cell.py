@@ -53,7 +53,7 @@ DRY_RUN = Option(
 # Given by the line's first word.
 _ENDPOINT = "endpoint_name"
 # Options that settings stand in for where the line does not say.
-_FROM_SETTINGS = ("input_prefix", "concurrency", "sse_kms_key_id", "expected_bucket_owner")
+_FROM_SETTINGS = ("input_prefix", "concurrency", "sse_kms_key_id", "expected_bucket_owner", "storage")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -222,7 +222,7 @@ def _doctor(_here: Here, line: Line, keywords: dict[str, Any]) -> Any:
 
 
 def _panel(_here: Here, _line: Line, _keywords: dict[str, Any]) -> Any:
-    from sm_async_nb.notebook.form import panel
+    from sm_async_nb.notebook.form.form import panel
 
     return panel()
 

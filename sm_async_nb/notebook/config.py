@@ -57,6 +57,7 @@ class SmAsync(Configurable):
     concurrency = _trait(Count, "concurrency")
     sse_kms_key_id = _trait(Text, "sse_kms_key_id")
     expected_bucket_owner = _trait(Text, "expected_bucket_owner")
+    storage = _trait(Text, "storage")
     wait = _trait(SwitchOrAuto, "wait")
     front_end = _trait(Text, "front_end")
     progress_after = _trait(Seconds, "progress_after")

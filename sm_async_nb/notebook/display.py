@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_async_nb.notebook import outside
 from sm_async_nb.notebook.front_end import FrontEnd, front_end
-from sm_async_nb.notebook.panel_screen import SCREEN
+from sm_async_nb.notebook.panel.screen import SCREEN
 
 if TYPE_CHECKING:
     from sm_async_nb.job.job import Job
@@ -40,7 +40,7 @@ def _is_live() -> bool:
 
 def _shown_live(job: Job) -> bool:
     try:
-        from sm_async_nb.notebook import job_view
+        from sm_async_nb.notebook.panel import job_view
 
         job_view.show(job)
     except Exception:  # noqa: BLE001 - without ipywidgets, without comms: there is the other form
@@ -69,7 +69,7 @@ def bundle(job: Job) -> dict[str, str]:
     told = {"text/plain": repr(job)}
     if outside.current("front_end")[0] != "text":
         with contextlib.suppress(Exception):  # the text is always there
-            from sm_async_nb.notebook import panel_html
+            from sm_async_nb.notebook.panel import html as panel_html
 
             told["text/html"] = panel_html.static(job)
     return told

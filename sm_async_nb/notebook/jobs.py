@@ -20,6 +20,7 @@ def attach(
     session: Session | None = None,
     input_prefix: str | None = None,
     read_only: bool = False,
+    storage: str | None = None,
 ) -> Job:
     """Go on with a job that another kernel began, on whatever machine, without its frame.
 
@@ -36,6 +37,9 @@ def attach(
         Where the job of that id lies, ``s3://bucket/prefix``; ``SM_ASYNC_INPUT_PREFIX`` of the environment otherwise.
     read_only
         Only watch what the kernel that has the job does; nothing is sent or written.
+    storage
+        What S3 is used over in this process: ``"s3fs"``, ``"obstore"``, or ``"auto"``, the default, which is obstore
+        where it is installed.
 
     Returns
     -------
@@ -62,6 +66,7 @@ def attach(
         session=session,
         input_prefix=input_prefix if str(uri_or_id).startswith("s3://") else otherwise("input_prefix", input_prefix),
         read_only=read_only,
+        storage=otherwise("storage", storage),
         progress=progress_line,
     )
 

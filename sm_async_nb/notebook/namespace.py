@@ -68,7 +68,9 @@ def no_frame(namespace: Mapping[str, Any]) -> str:
 def columns_of(frame: pd.DataFrame, names: list[Any]) -> list[Any]:
     """Columns as they are typed, which for numbers and dates is not as they are."""
     by_text = {str(column): column for column in frame.columns}
-    return [name if name in frame.columns else by_text.get(str(name), name) for name in names]
+    # An index of dates says that it holds a text which is one of them.
+    known = set(frame.columns)
+    return [name if name in known else by_text.get(str(name), name) for name in names]
 
 
 def checked_name(name: str) -> str:

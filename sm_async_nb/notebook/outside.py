@@ -90,6 +90,12 @@ def _text(value: Any) -> str | None:
     raise ValueError("must be a text")
 
 
+def _storage(value: Any) -> str:
+    if value not in ("auto", "s3fs", "obstore"):
+        raise ValueError("must be 'auto', 's3fs' or 'obstore'")
+    return str(value)
+
+
 def _face(value: Any) -> str:
     if value not in ("auto", "html", "text"):
         raise ValueError("must be 'auto', 'html' or 'text'")
@@ -125,6 +131,12 @@ SETTINGS: Mapping[str, Setting] = {
             default=None,
             check=_text,
             help="The account of twelve digits that every bucket must belong to. Without it, any.",
+        ),
+        Setting(
+            name="storage",
+            default="auto",
+            check=_storage,
+            help="What S3 is used over: 's3fs', 'obstore', or 'auto' for obstore where it is installed.",
         ),
         Setting(
             name="wait",

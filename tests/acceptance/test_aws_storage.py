@@ -3,7 +3,7 @@
 import asyncio
 
 import pytest
-from acceptance.aws_answers import answering, session_at
+from acceptance.aws_answers import answering, session_at, session_of
 
 from sm_async_nb.aws.metering import Meter, MeteredStorage
 from sm_async_nb.aws.session import aio_session
@@ -137,20 +137,27 @@ def test_directories_of_nothing_are_none(session):
 
 def test_directories_come_from_every_page(tmp_path):
     """A thousand names a page, as S3 has it; each page is asked for with the delimiter."""
-    with answering(200, _PAGE_WITH_MORE, Content_Type="application/xml") as s3:
+    xml = {"Content-Type": "application/xml"}
+    with answering() as s3:
+        s3.answer = lambda call: (200, _PAGE_WITH_MORE if call == 1 else _LAST_PAGE, xml)
+        found = run(session_at(tmp_path, s3.url), lambda storage: storage.directories(S3Location("bucket", "jobs")))
 
-        async def story(storage):
-            pages = []
-            async for page in storage._pages(S3Location("bucket", "jobs/"), Delimiter="/"):
-                pages.append([common["Prefix"] for common in page["CommonPrefixes"]])
-                s3.answer = (200, _LAST_PAGE, {"Content-Type": "application/xml"})
-            return pages
-
-        assert [["jobs/a/", "jobs/b/"], ["jobs/c/"]] == run(session_at(tmp_path, s3.url), story)
-
+    assert ["a", "b", "c"] == found
     queries = [path.partition("?")[2] for _, path, _ in s3.calls]
     assert ["delimiter=%2F" in query for query in queries] == [True, True]
     assert ["continuation-token=t-1" in query for query in queries] == [False, True]
+
+
+def test_calls_say_who_makes_them(tmp_path):
+    """The SDK, its version, and the name that somebody has given to their application."""
+    with answering() as s3:
+        config = f"[default]\naws_access_key_id = k\naws_secret_access_key = s\nendpoint_url = {s3.url}\n"
+        session = session_of(tmp_path, f"{config}sdk_ua_app_id = churn-team\n")
+        run(session, lambda storage: storage.put(HERE, b"1"))
+
+    (told,) = {headers["User-Agent"] for _, _, headers in s3.calls}
+    assert told.startswith("aiobotocore/")
+    assert " app/churn-team" in told
 
 
 _PAGE_WITH_MORE = b"""<?xml version="1.0"?><ListBucketResult><IsTruncated>true</IsTruncated>

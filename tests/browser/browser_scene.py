@@ -25,7 +25,7 @@ SETUP = """
 import json, threading, time
 import pandas as pd
 import sm_async_nb
-from sm_async_nb.notebook import job_view
+from sm_async_nb.notebook.panel import job_view
 %load_ext sm_async_nb
 df = pd.DataFrame({"x": range(40), "text": [f"text {n}" for n in range(40)]}, index=[f"row-{n}" for n in range(40)])
 """

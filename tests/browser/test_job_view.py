@@ -256,7 +256,7 @@ def test_hostile_texts_are_texts_wherever_they_appear(lab, gate, empty):
     lab.run(PLAIN)
     expect(lab.page.get_by_text("rows 1 to 9 of 9").last).to_be_visible()
     lab.run("raise RuntimeError(hostile[0])")
-    lab.run("from sm_async_nb.notebook import form\nform.panel(bad)")
+    lab.run("from sm_async_nb.notebook.form import form\nform.panel(bad)")
     expect(lab.page.get_by_text("Choose an endpoint.", exact=False)).to_be_visible()
     made = ":is(img, svg[onload], iframe, script, [onerror], [onfocus])"
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import pytest
 from playwright.sync_api import expect
 
-from sm_async_nb.notebook.table import HERE, Grid
+from sm_async_nb.notebook.panel.table import HERE, Grid
 
 COUNTS = [0, 0, 0, 38, 2, 0, 0, 0]
 

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from integration.scene import SlowStorage
 
-from sm_async_nb.core.ledger import Fact, Learned
+from sm_async_nb.core.ledger import Fact, Learned, Ledger, Status
 from sm_async_nb.core.locations import JobLayout, S3Location
 from sm_async_nb.errors import JobInUseError, RequestError, ServiceTroubleError
 from sm_async_nb.job.journal import Journal, decode_segment, encode_segment
@@ -114,6 +114,19 @@ def test_a_run_of_one_fact_is_read_as_one():
     assert [(Fact.INPUT_UPLOADED, 1_000), (Fact.ACCEPTED, 1_000)] == [
         (one.fact, len(one.requests)) for one in decode_segment(segment)
     ]
+
+
+@pytest.mark.parametrize("again", [(2,), (2, 3, 1), (4, 2)])
+def test_a_request_that_is_told_of_twice_is_read_as_two_facts(again):
+    """A notification may come twice within a segment's half a second; such a job must be opened again all the same."""
+    segment = encode_segment([learned(Fact.OUTPUT_FOUND, 3, 1, 2), learned(Fact.OUTPUT_FOUND, *again)])
+    ledger = Ledger(5, allowance=0.0)
+    ledger.apply(learned(Fact.ACCEPTED, *range(5)))
+    for one in decode_segment(segment):
+        ledger.apply(one)
+
+    assert sorted({1, 2, 3, *again}) == np.flatnonzero(ledger.status == Status.COMPLETED).tolist()
+    assert [3, 1, 2, *again] == [number for one in decode_segment(segment) for number in one.requests.tolist()]
 
 
 def test_details_that_nobody_has_are_not_read():

@@ -138,6 +138,7 @@ TAKEN = {
     "note": ("--note 'a second try'", "a second try"),
     "sse_kms_key_id": ("--sse-kms-key-id alias/k", "alias/k"),
     "expected_bucket_owner": ("--expected-bucket-owner 012345678901", "012345678901"),
+    "storage": ("--storage s3fs", "s3fs"),
 }
 HERE = set(inspect.signature(SmAsyncAccessor.submit).parameters) - {"self", "endpoint_name"}
 

@@ -53,7 +53,7 @@ def test_the_endpoints_name_comes_first(tab):
         ('%%sm_async echo --data reviews\n{"inputs": {{ ‸', ["text", "age", 'row["two words"]']),
         ('%%sm_async echo --data reviews\n{\n "a": {{ text }},\n "b": {{ a‸', ["age"]),
         ("%%sm_async echo --data df --nan ‸", ["null", "error", "omit"]),
-        ("%%sm_async echo --data df --inline a‸", ["auto", "always"]),
+        ("%%sm_async echo --data df --inline ‸", ["never", "auto", "always"]),
         ("%%sm_async echo --data df --content-type text/c‸", ["text/csv"]),
         ("%sm_async st‸", ["status"]),
         ("%sm_async re‸", ["results", "retry", "resume"]),

@@ -138,6 +138,11 @@ BAD = {
         "expected_bucket_owner must be a text, got 12 from %config SmAsync.expected_bucket_owner.",
         None,
     ),
+    "storage": (
+        "'disk'",
+        "storage must be 'auto', 's3fs' or 'obstore', got 'disk' from %config SmAsync.storage.",
+        "auto",
+    ),
     "sse_kms_key_id": ("1", "sse_kms_key_id must be a text, got 1 from %config SmAsync.sse_kms_key_id.", None),
 }
 

@@ -12,9 +12,10 @@ import pytest
 
 from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.job.faces import Faces
-from sm_async_nb.notebook import display, panel_screen
+from sm_async_nb.notebook import display
 from sm_async_nb.notebook.front_end import FrontEnd, front_end
-from sm_async_nb.notebook.panel_screen import Screen, guarded
+from sm_async_nb.notebook.panel import screen as panel_screen
+from sm_async_nb.notebook.panel.screen import Screen, guarded
 
 HOSTILE = "<script>alert(1)</script>"
 
@@ -74,12 +75,13 @@ def test_what_cannot_be_told_as_html_is_told_as_text():
 def test_one_thread_renews_all_outputs_and_ends_with_the_last(monkeypatch):
     """However many jobs and outputs there are."""
     monkeypatch.setattr(panel_screen, "_LINGER_SECONDS", 0.0)
+    before = set(threading.enumerate())
     screen = Screen(every=0.01)
     jobs = [Shown(completed=2), Shown(accepted=2)]
     seen = {0: [], 1: [], 2: []}
     for number, job in enumerate([jobs[0], jobs[0], jobs[1]]):
         screen.add(output(job, lambda told, raw, number=number: seen[number].append(told["text/plain"])))
-    threads = [thread for thread in threading.enumerate() if thread.name == "sm-async-ui"]
+    threads = [thread for thread in set(threading.enumerate()) - before if thread.name == "sm-async-ui"]
     for job in jobs:
         job.over()
     give_up = time.monotonic() + 10

@@ -13,11 +13,11 @@ from botocore.awsrequest import AWSResponse
 
 from sm_async_nb.errors import CredentialsError, JobChangedError, ServiceTroubleError, SmAsyncWarning
 from sm_async_nb.local import LocalEndpoint
-from sm_async_nb.notebook import form_cells
-from sm_async_nb.notebook.form import Form
-from sm_async_nb.notebook.form_code import Filled
-from sm_async_nb.notebook.form_endpoints import LOOKING, look_for_endpoints
-from sm_async_nb.notebook.form_submit import heard, next_step, submitted
+from sm_async_nb.notebook.form import cells as form_cells
+from sm_async_nb.notebook.form.code import Filled
+from sm_async_nb.notebook.form.endpoints import LOOKING, look_for_endpoints
+from sm_async_nb.notebook.form.form import Form
+from sm_async_nb.notebook.form.submit import heard, next_step, submitted
 
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
 
@@ -47,7 +47,7 @@ def sent(job):
     return [found.index.tolist(), found.astype(str).to_numpy().tolist()]
 
 
-DAYS = pd.DataFrame([[1, 2]], columns=pd.Index([pd.Timestamp("2026-01-01"), pd.Timestamp("2026-01-02")], dtype=object))
+DAYS = pd.DataFrame([[1, 2]], columns=pd.Index([pd.Timestamp("2026-01-01"), pd.Timestamp("2026-01-02")]))
 FRAME = pd.DataFrame({"x": [1, 2, 3], 'it\'s "b", c': ["a", "<b>", "c\n'"], "ttl": [60, 70, 80]}, index=list("pqr"))
 WANTED = {
     "all columns": (FRAME, {}),
@@ -97,7 +97,9 @@ def test_pasting_the_code_does_the_same(shell, name, monkeypatch):
     assert by_form == by_cell
 
 
-# Endpoints
+# Endpoints: local ones that other tests have open in this process are among them.
+
+OURS = ("double", "echo", "slow")
 
 
 def refusing(status, code, operation):
@@ -121,8 +123,7 @@ def test_asynchronous_endpoints_are_found_with_their_states(shell, local):
     seen = list(look_for_endpoints(None))
 
     assert ({}, LOOKING) == (seen[0].states, seen[0].said)
-    assert {"double", "echo", "slow"} == {*seen[-1].states}
-    assert {"in service, 1 instance"} == {*seen[-1].states.values()}
+    assert ["in service, 1 instance"] * 3 == [seen[-1].states.get(name) for name in OURS]
     assert ("", True) == (seen[-1].said, seen[-1].is_over)
 
 
@@ -140,7 +141,8 @@ def test_what_is_not_asynchronous_or_not_in_service_is_told_apart(shell):
         sagemaker.delete_endpoint_config(EndpointConfigName="at-once")
         sagemaker.delete_model(ModelName="m")
 
-    assert {"double", "echo", "slow"} == {*found}
+    assert {*OURS} <= {*found}
+    assert "at-once" not in found
 
 
 def test_who_may_not_list_endpoints_is_told_and_can_type_a_name(shell):
@@ -156,7 +158,7 @@ def test_who_may_list_but_not_describe_sees_the_names(shell):
     """Their states are not known then, and that is said."""
     last = list(look_for_endpoints(refusing(400, "AccessDeniedException", "DescribeEndpoint")))[-1]
 
-    assert {"double", "echo", "slow"} == {*last.states}
+    assert {*OURS} <= {*last.states}
     assert {"state not known"} == {*last.states.values()}
     assert "Not all endpoints could be looked at." in last.said
 
@@ -169,7 +171,7 @@ def test_expired_credentials_are_asked_once(shell):
     last = list(look_for_endpoints(session))[-1]
 
     assert 1 == len(asked)
-    assert 3 == len(last.states)
+    assert {*OURS} <= {*last.states}
 
 
 # Submitting

@@ -7,7 +7,7 @@ import pytest
 
 import sm_async_nb
 from sm_async_nb.notebook.commands import COMMANDS
-from sm_async_nb.notebook.form import Form
+from sm_async_nb.notebook.form.form import Form
 
 PREFIX = "s3://sm-async-local/lines"
 

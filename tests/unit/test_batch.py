@@ -66,6 +66,19 @@ def test_a_request_is_a_row_by_its_position():
     assert [b'{"x":1}', b'{"x":2}', b'{"x":3}'] == [batch.payload(request) for request in range(len(batch))]
 
 
+@pytest.mark.parametrize(("rows_per_request", "together"), [(None, 512), (100, 5_000), (6_000, 6_000)])
+def test_no_more_rows_are_encoded_at_a_time_than_a_loop_can_wait_for(rows_per_request, together):
+    """Requests of many rows are made a few at a time; one of very many cannot be cut."""
+    encoded = []
+    frame = pd.DataFrame({"x": range(12_000)})
+    batch = batch_of(frame, payload=lambda row: encoded.append(row) or row, rows_per_request=rows_per_request)
+    batch.check()
+    encoded.clear()
+    batch.payload(0)
+
+    assert together == len(encoded)
+
+
 @pytest.mark.parametrize("order", ["forwards", "backwards", "to and fro"])
 def test_payloads_are_the_same_in_whatever_order_they_are_asked_for(order):
     """They are made a block of 512 at a time, which nobody can see."""

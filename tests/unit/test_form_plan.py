@@ -9,8 +9,8 @@ import pytest
 from boto3 import Session
 
 from sm_async_nb.notebook.accessor import SmAsyncAccessor
-from sm_async_nb.notebook.form_code import Filled
-from sm_async_nb.notebook.form_plan import Asked, NotWantedError, Planner, planned
+from sm_async_nb.notebook.form.code import Filled
+from sm_async_nb.notebook.form.plan import Asked, NotWantedError, Planner, planned
 
 SESSION = Session(region_name="eu-west-1", aws_access_key_id="id", aws_secret_access_key="secret")
 PATIENCE = 30

@@ -9,8 +9,8 @@ import pytest
 
 from sm_async_nb.core.ledger import Snapshot, Status, Trouble
 from sm_async_nb.errors import JobInUseError
-from sm_async_nb.notebook import panel_actions
-from sm_async_nb.notebook.panel_actions import Actions
+from sm_async_nb.notebook.panel import actions as panel_actions
+from sm_async_nb.notebook.panel.actions import Actions
 
 
 class Asked:

@@ -9,16 +9,16 @@ import pytest
 from boto3 import Session
 
 from sm_async_nb.aws.session import known_fields
-from sm_async_nb.notebook import form as forms
-from sm_async_nb.notebook import form_html
 from sm_async_nb.notebook.cell import understand
 from sm_async_nb.notebook.commands import Here
-from sm_async_nb.notebook.form import Form
-from sm_async_nb.notebook.form_check import problems_of
-from sm_async_nb.notebook.form_code import Filled, form_options
-from sm_async_nb.notebook.form_field import FIRST, GROUPS, FormField, groups, label_of
-from sm_async_nb.notebook.form_names import free_name, wrong_name
-from sm_async_nb.notebook.form_plan import Asked, Planned, planned
+from sm_async_nb.notebook.form import form as forms
+from sm_async_nb.notebook.form import html as form_html
+from sm_async_nb.notebook.form.check import problems_of
+from sm_async_nb.notebook.form.code import Filled, form_options
+from sm_async_nb.notebook.form.field import FIRST, GROUPS, FormField, groups, label_of
+from sm_async_nb.notebook.form.form import Form
+from sm_async_nb.notebook.form.names import free_name, wrong_name
+from sm_async_nb.notebook.form.plan import Asked, Planned, planned
 from sm_async_nb.notebook.known import KnownJobs
 
 # Of traitlets, wherever a widget is made.
@@ -271,7 +271,7 @@ def test_whatever_a_plan_is_of_it_is_text():
 @pytest.fixture
 def quiet(monkeypatch):
     """Forms that look for no endpoints."""
-    monkeypatch.setattr("sm_async_nb.notebook.form_endpoint_menu.errand", lambda act: None)
+    monkeypatch.setattr("sm_async_nb.notebook.form.endpoint_menu.errand", lambda act: None)
 
 
 def until(form, is_so):

@@ -12,9 +12,9 @@ import pytest
 from sm_async_nb.errors import CredentialsError
 from sm_async_nb.job import peek
 from sm_async_nb.local import LocalEndpoint
-from sm_async_nb.notebook import panel_heads
-from sm_async_nb.notebook.panel_heads import Heads
-from sm_async_nb.notebook.panel_rows import JobRows
+from sm_async_nb.notebook.panel import heads as panel_heads
+from sm_async_nb.notebook.panel.heads import Heads
+from sm_async_nb.notebook.panel.rows import JobRows
 
 
 def echo(body, content_type, accept):

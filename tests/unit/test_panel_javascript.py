@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from sm_async_nb.notebook.table import HERE
+from sm_async_nb.notebook.panel.table import HERE
 
 SCRIPT = HERE / "table.js"
 TESTS = Path(__file__).parents[1] / "browser" / "table.test.mjs"

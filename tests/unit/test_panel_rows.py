@@ -13,12 +13,13 @@ import pytest
 from sm_async_nb.core.ledger import Snapshot, Status, Trouble
 from sm_async_nb.job import peek
 from sm_async_nb.local import LocalEndpoint
-from sm_async_nb.notebook import panel_html, window
-from sm_async_nb.notebook.job_view import JobView, static_bundle
-from sm_async_nb.notebook.panel_detail import detail, needs_fetching
-from sm_async_nb.notebook.panel_events import Events
-from sm_async_nb.notebook.panel_rows import JobRows, duration, short
-from sm_async_nb.notebook.panel_screen import Screen
+from sm_async_nb.notebook.panel import html as panel_html
+from sm_async_nb.notebook.panel import window
+from sm_async_nb.notebook.panel.detail import detail, needs_fetching
+from sm_async_nb.notebook.panel.events import Events
+from sm_async_nb.notebook.panel.job_view import JobView, static_bundle
+from sm_async_nb.notebook.panel.rows import JobRows, duration, short
+from sm_async_nb.notebook.panel.screen import Screen
 
 # The oldest ipywidgets that we work with asks traitlets in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
@@ -290,7 +291,7 @@ def test_the_head_of_a_text_is_one_short_line():
 
 def test_a_statuses_icon_is_its_own():
     """Never by colour alone."""
-    from sm_async_nb.notebook.panel_rows import ICONS
+    from sm_async_nb.notebook.panel.rows import ICONS
 
     assert len(Status) == len(set(ICONS))
     assert window.Asked().is_everything

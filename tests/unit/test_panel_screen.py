@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 
-from sm_async_nb.notebook.panel_screen import Screen
+from sm_async_nb.notebook.panel.screen import Screen
 
 
 def until(condition, seconds=10):

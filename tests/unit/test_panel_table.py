@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sm_async_nb.core.ledger import Status
-from sm_async_nb.notebook.table import CopyButton, Grid, Table, from_json, to_json
-from sm_async_nb.notebook.window import Asked
+from sm_async_nb.notebook.panel.table import CopyButton, Grid, Table, from_json, to_json
+from sm_async_nb.notebook.panel.window import Asked
 
 # The oldest ipywidgets that we work with asks traitlets in an old way.
 pytestmark = pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
@@ -213,7 +213,7 @@ def test_a_view_that_says_goodbye_hears_nothing_more(scene):
 def test_a_filter_follows_what_changes_but_sorts_no_more_than_now_and_then(scene, monkeypatch):
     """A million rows take a tenth of a second."""
     now = [0.0]
-    monkeypatch.setattr("sm_async_nb.notebook.table.time.monotonic", lambda: now[0])
+    monkeypatch.setattr("sm_async_nb.notebook.panel.table.time.monotonic", lambda: now[0])
     scene.table.ask(Asked(statuses=frozenset({Status.FAILED})))
     scene.look()
     totals = []

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from sm_async_nb.core.columns import TextColumn
 from sm_async_nb.core.ledger import Status
-from sm_async_nb.notebook import window
+from sm_async_nb.notebook.panel import window
 
 NAN = float("nan")
 

@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Iterator
 
 from sm_async_nb.core.ledger import Snapshot, Status
-from sm_async_nb.notebook.panel_rows import clock
+from sm_async_nb.notebook.panel.rows import clock
 
 _KEPT = 50
 

@@ -25,8 +25,8 @@ from sm_async_nb.errors import (
 )
 from sm_async_nb.job.job import Job
 from sm_async_nb.notebook.accessor import SmAsyncAccessor
-from sm_async_nb.notebook.form_check import plain
-from sm_async_nb.notebook.form_code import Filled
+from sm_async_nb.notebook.form.check import plain
+from sm_async_nb.notebook.form.code import Filled
 
 _NEXT_STEPS: tuple[tuple[type[SmAsyncError], str], ...] = (
     (CredentialsError, "Sign in anew and press Submit again; %sm_async doctor says who you are and what you may do."),

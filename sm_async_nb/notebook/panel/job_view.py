@@ -20,16 +20,16 @@ from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.job import peek
 from sm_async_nb.job.job import Job
-from sm_async_nb.notebook import panel_html
-from sm_async_nb.notebook.panel_actions import Actions, name_of
-from sm_async_nb.notebook.panel_detail import detail, needs_fetching
-from sm_async_nb.notebook.panel_events import Events
-from sm_async_nb.notebook.panel_heads import Heads
-from sm_async_nb.notebook.panel_pages import Pages
-from sm_async_nb.notebook.panel_plain import PlainTable
-from sm_async_nb.notebook.panel_rows import JobRows
-from sm_async_nb.notebook.panel_screen import SCREEN, Screen, errand, guarded
-from sm_async_nb.notebook.table import Grid, Message, Table, from_json, to_json
+from sm_async_nb.notebook.panel import html as panel_html
+from sm_async_nb.notebook.panel.actions import Actions, name_of
+from sm_async_nb.notebook.panel.detail import detail, needs_fetching
+from sm_async_nb.notebook.panel.events import Events
+from sm_async_nb.notebook.panel.heads import Heads
+from sm_async_nb.notebook.panel.pages import Pages
+from sm_async_nb.notebook.panel.plain import PlainTable
+from sm_async_nb.notebook.panel.rows import JobRows
+from sm_async_nb.notebook.panel.screen import SCREEN, Screen, errand, guarded
+from sm_async_nb.notebook.panel.table import Grid, Message, Table, from_json, to_json
 
 _SLOWLY_SECONDS = 1.0
 # A renewed output is drawn anew, and a key that is pressed meanwhile is lost; so nobody's hands are on it then.

@@ -15,8 +15,8 @@ import ipywidgets as widgets
 from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.job.job import Job
-from sm_async_nb.notebook.panel_html import code
-from sm_async_nb.notebook.panel_screen import errand
+from sm_async_nb.notebook.panel.html import code
+from sm_async_nb.notebook.panel.screen import errand
 
 _SURE_SECONDS = 5.0
 _WRAPPED = {"flex_flow": "row wrap"}

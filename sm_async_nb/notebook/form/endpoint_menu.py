@@ -11,11 +11,11 @@ import ipywidgets as widgets
 
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.job import registry
-from sm_async_nb.notebook import form_html
-from sm_async_nb.notebook.form_check import plain
-from sm_async_nb.notebook.form_endpoints import Seen, look_for_endpoints
-from sm_async_nb.notebook.form_layout import box, button, row
-from sm_async_nb.notebook.panel_screen import SCREEN, errand, guarded
+from sm_async_nb.notebook.form import html as form_html
+from sm_async_nb.notebook.form.check import plain
+from sm_async_nb.notebook.form.endpoints import Seen, look_for_endpoints
+from sm_async_nb.notebook.form.layout import box, button, row
+from sm_async_nb.notebook.panel.screen import SCREEN, errand, guarded
 
 _NO_ENDPOINT, _TYPED = "", "another, by name"
 # A name is looked up when nothing was typed for so long, in seconds.

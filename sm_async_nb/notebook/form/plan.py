@@ -19,9 +19,9 @@ from sm_async_nb.core.build import RequestArguments, build_batch
 from sm_async_nb.core.estimate import Plan, estimate
 from sm_async_nb.core.request import Field
 from sm_async_nb.core.sources import Constant
-from sm_async_nb.notebook.form_check import plain, problems_of
-from sm_async_nb.notebook.form_code import Filled
-from sm_async_nb.notebook.panel_screen import guarded
+from sm_async_nb.notebook.form.check import plain, problems_of
+from sm_async_nb.notebook.form.code import Filled
+from sm_async_nb.notebook.panel.screen import guarded
 
 FIRST_ROWS = 1_000
 PAUSE_SECONDS = 0.5

@@ -15,7 +15,7 @@ from sm_async_nb.core.columns import IntArray
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.job import peek
 from sm_async_nb.job.job import Job
-from sm_async_nb.notebook.panel_screen import errand
+from sm_async_nb.notebook.panel.screen import errand
 
 _EVERY_SECONDS = 0.4
 _AT_ONCE = 20

@@ -6,10 +6,10 @@ from collections.abc import Callable
 
 import ipywidgets as widgets
 
-from sm_async_nb.notebook import form_html
-from sm_async_nb.notebook.form_code import Filled
-from sm_async_nb.notebook.form_layout import box, button
-from sm_async_nb.notebook.table import CopyButton
+from sm_async_nb.notebook.form import html as form_html
+from sm_async_nb.notebook.form.code import Filled
+from sm_async_nb.notebook.form.layout import box, button
+from sm_async_nb.notebook.panel.table import CopyButton
 
 _SHOW, _HIDE = "Copy as code", "Hide the code"
 

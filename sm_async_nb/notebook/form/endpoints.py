@@ -20,7 +20,7 @@ from sm_async_nb.errors import (
     ServiceTroubleError,
     SmAsyncError,
 )
-from sm_async_nb.notebook.form_check import plain
+from sm_async_nb.notebook.form.check import plain
 
 LOOKING = "Looking for asynchronous endpoints; a name can be typed meanwhile."
 _MOST = 100

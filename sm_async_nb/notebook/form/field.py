@@ -8,8 +8,8 @@ from typing import Any
 import ipywidgets as widgets
 
 from sm_async_nb.core.build import DEFAULT_CONTENT_TYPE
-from sm_async_nb.notebook.form_html import help_of, problem
-from sm_async_nb.notebook.form_layout import box
+from sm_async_nb.notebook.form.html import help_of, problem
+from sm_async_nb.notebook.form.layout import box
 from sm_async_nb.notebook.magic_options import Kind, Option
 
 # Fields that belong together, in the order of the form. What is in none of them is among the last.

@@ -10,7 +10,7 @@ from sm_async_nb.core.ledger import Status
 from sm_async_nb.core.problems import label
 from sm_async_nb.job import peek
 from sm_async_nb.job.job import Job
-from sm_async_nb.notebook.panel_rows import ICONS, moment, seconds
+from sm_async_nb.notebook.panel.rows import ICONS, moment, seconds
 
 _SHOWN_BYTES = 20_000
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from sm_async_nb.core.estimate import Plan
-from sm_async_nb.notebook.form_plan import Planned
-from sm_async_nb.notebook.panel_html import esc
+from sm_async_nb.notebook.form.plan import Planned
+from sm_async_nb.notebook.panel.html import esc
 
 _UNITS = ("bytes", "kB", "MB", "GB", "TB")
 _THOUSAND = 1_000

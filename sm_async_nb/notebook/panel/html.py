@@ -19,8 +19,8 @@ from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.core.verdict import verdict_of
 from sm_async_nb.job import peek
 from sm_async_nb.job.job import Job
-from sm_async_nb.notebook import window
-from sm_async_nb.notebook.panel_rows import COLUMNS, ICONS, WORDS, JobRows, Line, clock, said, state
+from sm_async_nb.notebook.panel import window
+from sm_async_nb.notebook.panel.rows import COLUMNS, ICONS, WORDS, JobRows, Line, clock, said, state
 
 _STATIC_ROWS = 25
 _GROUPS = 10

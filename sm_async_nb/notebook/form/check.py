@@ -15,7 +15,7 @@ from sm_async_nb.core.terms import Terms
 from sm_async_nb.job.document import Settings
 from sm_async_nb.job.prefix import given_prefix
 from sm_async_nb.job.submit import Wishes
-from sm_async_nb.notebook.form_code import Filled
+from sm_async_nb.notebook.form.code import Filled
 
 _RULES: tuple[type[Any], ...] = (Terms, Options, Settings, Wishes)
 

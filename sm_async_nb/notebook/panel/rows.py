@@ -17,7 +17,7 @@ from sm_async_nb.core.problems import label
 from sm_async_nb.core.verdict import verdict_of
 from sm_async_nb.job import peek
 from sm_async_nb.job.job import Job
-from sm_async_nb.notebook import window
+from sm_async_nb.notebook.panel import window
 
 # The columns of the table: their names, which are sorted by, and their titles.
 COLUMNS = (

@@ -12,21 +12,21 @@ from typing import Any
 import ipywidgets as widgets
 import pandas as pd
 
-from sm_async_nb.notebook import form_html
 from sm_async_nb.notebook.config import is_said, value_of
-from sm_async_nb.notebook.form_cells import follow_cells
-from sm_async_nb.notebook.form_code import Filled, form_options
-from sm_async_nb.notebook.form_codes import Codes
-from sm_async_nb.notebook.form_endpoint_menu import EndpointMenu
-from sm_async_nb.notebook.form_field import FIRST, FormField, groups, label_of
-from sm_async_nb.notebook.form_frame_menu import FrameMenu
-from sm_async_nb.notebook.form_layout import box, button, close, row
-from sm_async_nb.notebook.form_names import free_name, wrong_name
-from sm_async_nb.notebook.form_plan import Asked, Planned, Planner
-from sm_async_nb.notebook.form_submit import Outcome, submitted
-from sm_async_nb.notebook.job_view import JobView
-from sm_async_nb.notebook.panel_actions import user_variables
-from sm_async_nb.notebook.panel_screen import SCREEN, errand
+from sm_async_nb.notebook.form import html as form_html
+from sm_async_nb.notebook.form.cells import follow_cells
+from sm_async_nb.notebook.form.code import Filled, form_options
+from sm_async_nb.notebook.form.codes import Codes
+from sm_async_nb.notebook.form.endpoint_menu import EndpointMenu
+from sm_async_nb.notebook.form.field import FIRST, FormField, groups, label_of
+from sm_async_nb.notebook.form.frame_menu import FrameMenu
+from sm_async_nb.notebook.form.layout import box, button, close, row
+from sm_async_nb.notebook.form.names import free_name, wrong_name
+from sm_async_nb.notebook.form.plan import Asked, Planned, Planner
+from sm_async_nb.notebook.form.submit import Outcome, submitted
+from sm_async_nb.notebook.panel.actions import user_variables
+from sm_async_nb.notebook.panel.job_view import JobView
+from sm_async_nb.notebook.panel.screen import SCREEN, errand
 
 _COLUMNS, _TEMPLATE = "columns of the frame", "a template"
 _MORE, _FEWER = "More fields", "Fewer fields"

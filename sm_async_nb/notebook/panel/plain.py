@@ -8,10 +8,10 @@ import ipywidgets as widgets
 
 from sm_async_nb.core.columns import IntArray
 from sm_async_nb.core.ledger import Snapshot, Status
-from sm_async_nb.notebook import window
-from sm_async_nb.notebook.panel_html import window_of
-from sm_async_nb.notebook.panel_rows import JobRows
-from sm_async_nb.notebook.table import HERE, Table
+from sm_async_nb.notebook.panel import window
+from sm_async_nb.notebook.panel.html import window_of
+from sm_async_nb.notebook.panel.rows import JobRows
+from sm_async_nb.notebook.panel.table import HERE, Table
 
 _PAGE = 20
 

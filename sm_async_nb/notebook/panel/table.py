@@ -20,9 +20,9 @@ import numpy.typing as npt
 import traitlets
 
 from sm_async_nb.core.columns import BoolArray, IntArray
-from sm_async_nb.notebook import window
-from sm_async_nb.notebook.panel_rows import COLUMNS, ICONS, WORDS, Line
-from sm_async_nb.notebook.panel_screen import guarded
+from sm_async_nb.notebook.panel import window
+from sm_async_nb.notebook.panel.rows import COLUMNS, ICONS, WORDS, Line
+from sm_async_nb.notebook.panel.screen import guarded
 
 HERE = Path(__file__).parent
 
@@ -45,7 +45,7 @@ Message = dict[str, Any]
 
 
 class Rows(Protocol):
-    """What a table is made of; see :class:`~sm_async_nb.notebook.panel_rows.JobRows`."""
+    """What a table is made of; see :class:`~sm_async_nb.notebook.panel.rows.JobRows`."""
 
     def __len__(self) -> int: ...
 

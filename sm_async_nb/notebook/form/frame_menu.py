@@ -8,7 +8,7 @@ from typing import Any
 import ipywidgets as widgets
 import pandas as pd
 
-from sm_async_nb.notebook.form_layout import box
+from sm_async_nb.notebook.form.layout import box
 from sm_async_nb.notebook.namespace import frames_in
 
 # A frame that no variable is bound to; no variable can be called so.
