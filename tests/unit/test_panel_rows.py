@@ -18,7 +18,7 @@ from sm_async_nb.notebook.panel import window
 from sm_async_nb.notebook.panel.detail import detail, needs_fetching
 from sm_async_nb.notebook.panel.events import Events
 from sm_async_nb.notebook.panel.job_view import JobView, static_bundle
-from sm_async_nb.notebook.panel.rows import JobRows, duration, short
+from sm_async_nb.notebook.panel.rows import JobRows, duration, seconds, short
 from sm_async_nb.notebook.panel.screen import Screen
 
 # The oldest ipywidgets that we work with asks traitlets in an old way.
@@ -273,6 +273,22 @@ def test_events_tell_what_two_snapshots_differ_in():
         "over: 1 completed, 1 failed",
         "runs again",
     ] == [text for _, text in events.told]
+
+
+@pytest.mark.parametrize(
+    ("accepted_at", "finished_at", "expected"),
+    [
+        (100.7, 100.0, "< 1 s"),
+        (100.2, 100.0, "< 1 s"),
+        (100.2, 101.0, "1 s"),
+        (100.0, 107.0, "8 s"),
+        (100.0, 100.25, "0.25 s"),
+        (100.0, np.nan, ""),
+    ],
+)
+def test_a_latency_is_told_no_finer_than_it_is_known(accepted_at, finished_at, expected):
+    """S3 dates an answer by the second in which it came; a notification has the milliseconds."""
+    assert expected == seconds(accepted_at, finished_at)
 
 
 @pytest.mark.parametrize(

@@ -59,7 +59,7 @@ def _said(job: Job, request: int, lines: peek.Lines, status: Status) -> list[Fie
 def _times(lines: peek.Lines) -> list[Field]:
     accepted, finished = lines.accepted_at[0], lines.finished_at[0]
     told = [("Submitted", moment(accepted), ""), ("Finished", moment(finished), "")]
-    told.append(("Latency", seconds(finished - accepted), ""))
+    told.append(("Latency", seconds(accepted, finished), ""))
     return [field for field in told if field[1]]
 
 

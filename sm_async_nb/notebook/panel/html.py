@@ -44,7 +44,10 @@ def head(job: Job, endpoint: Endpoint | None) -> str:
     """Which job, to which endpoint, how both stand, and what the trouble is."""
     seen = job.snapshot
     name = esc(job.endpoint_name) if endpoint is None else link(endpoint.console_url, job.endpoint_name)
-    lines = [f"<b>{esc(job.id)}</b> to {name}: <b>{esc(state(seen))}</b>{_endpoint(endpoint)}", *_remarks(seen)]
+    lines = [
+        f"<b>{esc(job.id)}</b> to {name}: <b>{esc(state(seen))}</b>{'' if seen.is_over else _endpoint(endpoint)}",
+        *_remarks(seen),
+    ]
     return "".join(f"<div>{line}</div>" for line in lines)
 
 
@@ -139,6 +142,7 @@ def histogram(latency: FloatArray) -> str:
         for at, count in enumerate(found)
     )
     told = f"p50 {p50:.2f} s · p95 {p95:.2f} s · p99 {p99:.2f} s · {len(known):,} answers"
+    told += "; where S3 dates them, to the second"
     return f"<div>{esc(told)}</div><table><tbody>{rows}</tbody></table>"
 
 

@@ -135,7 +135,7 @@ class JobRows:
                 int(known.status[at]),
                 str(known.attempt[at]),
                 clock(known.accepted_at[at]),
-                seconds(known.finished_at[at] - known.accepted_at[at]),
+                seconds(known.accepted_at[at], known.finished_at[at]),
                 payloads[at],
                 said(known.messages[at]) or short(answers[at]),
             ]
@@ -246,9 +246,14 @@ def moment(at: float) -> str:
     return "" if np.isnan(at) else f"{datetime.fromtimestamp(at, UTC):%Y-%m-%d %H:%M:%S} UTC"
 
 
-def seconds(taken: float) -> str:
-    """A latency."""
-    return "" if np.isnan(taken) else f"{max(taken, 0):.2f} s"
+def seconds(accepted_at: float, finished_at: float) -> str:
+    """A latency, no finer than it is known: S3 dates an answer by the second in which it came."""
+    taken = finished_at - accepted_at
+    if np.isnan(taken):
+        return ""
+    if finished_at % 1:
+        return f"{max(taken, 0):.2f} s"
+    return f"{taken + 0.5:.0f} s" if taken >= 0.5 else "< 1 s"  # noqa: PLR2004 - the middle of that second
 
 
 def duration(taken: float) -> str:
