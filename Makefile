@@ -9,9 +9,10 @@ READY = $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
 
-# Two files at a time on two cores; a file's tests share what they have started.
+# Two files at a time on two cores; a file's tests share what they have started. In their order, since no other test
+# can run where one in a browser has.
 test: lint types
-	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --no-loadscope-reorder
 
 lint: $(READY)
 	$(BIN)/ruff check

@@ -218,12 +218,12 @@ def test_a_refusal_is_told_in_the_form_with_the_next_step(shell):
 
 def test_a_warning_of_submit_is_told_in_the_form_each_time_and_nowhere_else(tmp_path, monkeypatch, capsys):
     """It went to the stderr of whatever cell was running, once."""
-    with LocalEndpoint({"echo": lambda body, *_: body}, failure_path=False) as local:
+    with LocalEndpoint({"without-failures": lambda body, *_: body}, failure_path=False) as local:
         for name, value in local.environment.items():
             monkeypatch.setenv(name, value)
         with warnings.catch_warnings():
             warnings.simplefilter("default")
-            form = Filled(data="df", endpoint_name="echo")
+            form = Filled(data="df", endpoint_name="without-failures")
             told = [submitted(FRAME, form, None) for _ in range(2)]
         for one in told:
             one.job.wait()
