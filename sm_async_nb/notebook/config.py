@@ -60,6 +60,7 @@ class SmAsync(Configurable):
     storage = _trait(Text, "storage")
     wait = _trait(SwitchOrAuto, "wait")
     front_end = _trait(Text, "front_end")
+    fetch_answers = _trait(Switch, "fetch_answers")
     progress_after = _trait(Seconds, "progress_after")
     verbose_errors = _trait(Switch, "verbose_errors")
 

@@ -152,8 +152,15 @@ SETTINGS: Mapping[str, Setting] = {
             default="auto",
             check=_face,
             help=(
-                "How a job is shown: 'html' as a table that follows it, 'text' as one line, 'auto' by where this runs."
+                "How a job is shown: 'html' as HTML that follows it, 'text' as one line, 'auto' live in a notebook and"
+                " as HTML where a program runs it."
             ),
+        ),
+        Setting(
+            name="fetch_answers",
+            default=True,
+            check=_switch,
+            help="Whether the live table fetches the answers of rows in sight to show how they begin, a GET each.",
         ),
         Setting(
             name="progress_after",
@@ -201,12 +208,13 @@ def nearest_pyproject(folder: Path) -> Path | None:
     return None
 
 
-def progress_after() -> float:
-    """The setting for those who only show progress; a bad value is refused where jobs are made, and not here."""
+def for_show(name: str) -> Any:
+    """A setting for those who only show something; a bad value is refused where jobs are made, and not here."""
+    setting = SETTINGS[name]
     try:
-        return float(SETTINGS["progress_after"].check(current("progress_after")[0]))
+        return setting.check(current(name)[0])
     except ValueError:
-        return float(SETTINGS["progress_after"].default)
+        return setting.default
 
 
 # Where a session that can be asked has its own word: %config SmAsync sets this when the extension is loaded.

@@ -42,7 +42,7 @@ def progress_line(after: float | None = None) -> Iterator[Callable[[Snapshot], N
     Nothing is shown of a job that is over within ``after`` seconds, by default those of the setting
     ``progress_after``: whoever waited has the job itself, which says how it ended.
     """
-    after = outside.progress_after() if after is None else after
+    after = outside.for_show("progress_after") if after is None else after
     face = _face(sys.stderr)
     shows = False
 

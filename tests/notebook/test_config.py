@@ -128,6 +128,11 @@ BAD = {
         "input_prefix must look like s3://bucket/prefix, got 'bucket' from %config SmAsync.input_prefix.",
         None,
     ),
+    "fetch_answers": (
+        "3",
+        "fetch_answers must be True or False, got 3 from %config SmAsync.fetch_answers.",
+        True,
+    ),
     "verbose_errors": (
         "3",
         "verbose_errors must be True or False, got 3 from %config SmAsync.verbose_errors.",

@@ -244,7 +244,7 @@ def test_after_how_long_progress_is_shown_can_be_said_outside(said, expected, mo
     if said is not None:
         monkeypatch.setenv("SM_ASYNC_PROGRESS_AFTER", said)
 
-    assert expected == outside.progress_after()
+    assert expected == outside.for_show("progress_after")
 
 
 @pytest.mark.parametrize(

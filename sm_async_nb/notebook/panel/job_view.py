@@ -20,6 +20,7 @@ from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.job import peek
 from sm_async_nb.job.job import Job
+from sm_async_nb.notebook.outside import for_show
 from sm_async_nb.notebook.panel import html as panel_html
 from sm_async_nb.notebook.panel.actions import Actions, name_of
 from sm_async_nb.notebook.panel.detail import detail, needs_fetching
@@ -52,8 +53,6 @@ class JobView:
 
     # Whether a front end of this kernel has shown our table before, so that it need not be waited for.
     has_table = False
-    # Whether the answers of rows in sight are fetched unasked; each view has a box to tick too.
-    fetches_answers = True
 
     def __init__(self, job: Job, *, screen: Screen = SCREEN) -> None:
         self.job, self._screen = job, screen
@@ -75,7 +74,7 @@ class JobView:
         self.said = widgets.Label(layout={"display": "none"}).add_class("sma-said")
         self.heads = Heads(job, self._in_sight, fetched=lambda: screen.call(self.table.refresh), tell=self.say)
         self.fetches = widgets.Checkbox(
-            value=self.fetches_answers, description="Fetch the answers in sight, a GET each", indent=False
+            value=for_show("fetch_answers"), description="Fetch the answers in sight, a GET each", indent=False
         )
         self.fetches.observe(lambda _: screen.call(self._switch_heads), names="value")
         self._switch_heads()
