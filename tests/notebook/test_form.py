@@ -19,8 +19,6 @@ from sm_async_nb.notebook.form.endpoints import LOOKING, look_for_endpoints
 from sm_async_nb.notebook.form.form import Form
 from sm_async_nb.notebook.form.submit import heard, next_step, submitted
 
-pytestmark = pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
-
 PATIENCE_SECONDS = 30
 
 

@@ -21,9 +21,6 @@ from sm_async_nb.notebook.form.names import free_name, wrong_name
 from sm_async_nb.notebook.form.plan import Asked, Planned, planned
 from sm_async_nb.notebook.known import KnownJobs
 
-# Of traitlets, wherever a widget is made.
-pytestmark = pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
-
 SESSION = Session(region_name="eu-west-1", aws_access_key_id="id", aws_secret_access_key="secret")
 FRAME = pd.DataFrame({"age": [1, 2], "plan b": ["x", "y"]})
 

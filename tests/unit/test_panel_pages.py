@@ -2,12 +2,7 @@
 
 from __future__ import annotations
 
-import pytest
-
 from sm_async_nb.notebook.panel.pages import Pages
-
-# The oldest ipywidgets that we work with asks traitlets in an old way.
-pytestmark = pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
 
 
 class Scene:

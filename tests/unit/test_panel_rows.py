@@ -21,9 +21,6 @@ from sm_async_nb.notebook.panel.job_view import JobView, static_bundle
 from sm_async_nb.notebook.panel.rows import JobRows, duration, seconds, short
 from sm_async_nb.notebook.panel.screen import Screen
 
-# The oldest ipywidgets that we work with asks traitlets in an old way.
-pytestmark = pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
-
 HOSTILE = "<img src=x onerror=alert(1)>"
 
 

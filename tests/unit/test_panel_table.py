@@ -11,9 +11,6 @@ from sm_async_nb.core.ledger import Status
 from sm_async_nb.notebook.panel.table import CopyButton, Grid, Table, from_json, to_json
 from sm_async_nb.notebook.panel.window import Asked
 
-# The oldest ipywidgets that we work with asks traitlets in an old way.
-pytestmark = pytest.mark.filterwarnings("ignore:Deprecated in traitlets 4.1:DeprecationWarning")
-
 
 class SomeRows:
     """Rows whose status can be set; ``looked`` counts the lines that were made."""
