@@ -23,6 +23,7 @@ import numpy as np
 import pandas as pd
 
 ROOT = Path(__file__).parents[1]
+BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 SECONDS = 8.0
 _PUBLISHED_EVERY_SECONDS = 0.1
 CASES = [(rows, changes) for rows in (1_000, 100_000, 1_000_000) for changes in (1_000, 10_000)]
@@ -225,11 +226,9 @@ def introduction(load: str) -> str:
 
 
 def report(found: list[tuple[int, int, dict[str, float]]], load: str) -> str:
-    """The page of the documentation."""
+    """The part of the documentation that is measured."""
     names = list(found[0][2])
     lines = [
-        "# The panel, measured",
-        "",
         introduction(load),
         "",
         "| rows | changes/s | " + " | ".join(names) + " |",
@@ -239,26 +238,15 @@ def report(found: list[tuple[int, int, dict[str, float]]], load: str) -> str:
         cells = [f"{value:.2f}" if value < 10 else f"{value:,.0f}" for value in told.values()]  # noqa: PLR2004
         lines.append(f"| {rows:,} | {changes:,} | {' | '.join(cells)} |")
     limits = ", ".join(f"{name} {'≥' if name == 'frames/s' else '≤'} {limit:g}" for name, limit in LIMITS.items())
-    lines += ["", f"The limits: {limits}.", "", *_misses(found), "", EXPLANATION]
+    lines += ["", f"The limits: {limits}.", "", *_misses(found)]
     return "\n".join(lines)
 
 
-EXPLANATION = """\
-First paint is from running the cell until a row is there, the round trip of the cell included. In the first case of
-all that row is one of the plain HTML table, which stands in until the page has loaded anywidget's extension and says
-hello. An update is a message
-with rows to one view; messages and bytes are all that the page receives meanwhile, headers included. The button is a
-filter: from the press until the rows that it leaves are told, at the median of seven. The kernel's share is of one
-processor, the thread that makes the changes up apart, and includes everything that the kernel does to send.
-
-A frame of more than 50 ms is slow. Chromium tells which scripts have run for 5 ms or longer in it: where the scripts
-in slow frames come to nothing, the frame has waited for a processor and not for the page.
-
-What the table costs besides: the answers of the rows in sight are fetched, so that one sees how they begin, a GET for
-each row that stays in sight for half a second, twenty at a time, and 2,000 at most ($0.0008). `job.results()` does not
-fetch those again. Where an answer is larger than 64 kB none are fetched but that of a row that is opened. The box
-below the table switches it off.
-"""
+def write(text: str) -> None:
+    """Put it into the page between its marks."""
+    page = ROOT / "docs" / "panel.md"
+    before, _, rest = page.read_text(encoding="utf-8").partition(BEGIN)
+    page.write_text(f"{before}{BEGIN}\n{text}\n{END}{rest.partition(END)[2]}", encoding="utf-8")
 
 
 def _misses(found: list[tuple[int, int, dict[str, float]]]) -> list[str]:
@@ -287,12 +275,12 @@ def main() -> None:
         with Notebook(page, server, "lab") as notebook:
             notebook.run(f"import sys\nsys.path.append({str(ROOT / 'benchmarks')!r})\nimport panel")
             # There is no S3 behind the job, so no answers to fetch for the rows in sight.
-            notebook.run("job_view.JobView.fetches_answers = False")
+            notebook.run("%config SmAsync.fetch_answers = False")
             for rows, changes in CASES:
                 found.append((rows, changes, measured(notebook, wire, rows, changes)))
                 print(*found[-1], flush=True)
     load = f"The load of the machine was {before:.1f} before and {os.getloadavg()[0]:.1f} at the end."
-    (ROOT / "docs" / "panel.md").write_text(report(found, load), encoding="utf-8")
+    write(report(found, load))
 
 
 if __name__ == "__main__":

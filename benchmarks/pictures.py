@@ -56,6 +56,20 @@ def animation(pictures: list[bytes]) -> None:
     )
 
 
+def form(notebook: Any) -> None:
+    """Fill one in."""
+    view = notebook.run("df.sm_async.panel()")
+    menu = view.get_by_label("Endpoint", exact=True)
+    menu.locator("option", has_text="churn-xgb").wait_for(state="attached")
+    menu.select_option(label=menu.locator("option", has_text="churn-xgb").inner_text())
+    view.get_by_role("radio", name="a template").check()
+    view.get_by_label("Template", exact=True).fill('{"age": {{ age }}, "plan": {{ plan }}}')
+    view.get_by_label("Rows per request").fill("20")
+    view.get_by_role("button", name="Copy as code").click()
+    view.get_by_text("20 InvokeEndpointAsync", exact=False).wait_for()
+    view.get_by_text("All 400 rows were checked", exact=False).wait_for()
+
+
 def main() -> None:
     """Run a job, and look at it."""
     sys.path += [str(ROOT / "tests" / "browser")]
@@ -94,6 +108,9 @@ def main() -> None:
             page.set_viewport_size({"width": 1000, "height": 1500})
             page.wait_for_timeout(500)
             (IMAGES / "panel-dark.png").write_bytes(picture(page))
+            notebook.use_theme("Light")
+            form(notebook)
+            (IMAGES / "panel-form.png").write_bytes(picture(page))
 
 
 if __name__ == "__main__":
