@@ -24,6 +24,7 @@ from sm_async_nb.job.job import Job, ShowProgress
 from sm_async_nb.job.lease import Lease, LeaseState, read_lease
 from sm_async_nb.job.opening import Opened, open_job
 from sm_async_nb.job.prefix import given_prefix
+from sm_async_nb.job.table import utc
 
 Progress = Callable[[], AbstractContextManager[ShowProgress]]
 
@@ -89,9 +90,7 @@ def endpoints(*, session: Session | None = None) -> pd.DataFrame:
     """The endpoints of the account; see :func:`sm_async_nb.endpoints`."""
     found = list_endpoints(checked_session(session))
     frame = pd.DataFrame(found, columns=[field.name for field in fields(ListedEndpoint)])
-    times = {
-        name: pd.to_datetime(frame[name], unit="s", utc=True).dt.round("s") for name in ("created_at", "changed_at")
-    }
+    times = {name: utc(frame[name].to_numpy(dtype=float), unit="s") for name in ("created_at", "changed_at")}
     return frame.assign(**times)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,8 @@ def columns_of(ledger: Ledger, requests: IntArray) -> dict[str, Any]:
     return {
         "status": pd.Categorical.from_codes(ledger.status[requests], categories=words),
         "attempt": ledger.attempt[requests] + 1,
-        "accepted_at": _utc(accepted_at),
-        "finished_at": _utc(finished_at),
+        "accepted_at": utc(accepted_at),
+        "finished_at": utc(finished_at),
         # S3 dates objects by the whole second, so a quick answer can seem to come before its question.
         "latency": np.maximum(finished_at - accepted_at, 0),
         "error": None,
@@ -43,10 +43,18 @@ def errors_of(ledger: Ledger, requests: IntArray, others: Mapping[int, str]) -> 
     messages = {**ledger.messages, **others}
     errors = np.array([messages.get(request) for request in requests.tolist()], dtype=object)
     for place in np.flatnonzero(ledger.status[requests] == Status.EXPIRED).tolist():
-        deadline = _utc(ledger.deadline(requests[place : place + 1]))[0]
+        deadline = utc(ledger.deadline(requests[place : place + 1]))[0]
         errors[place] = f"Neither an output nor a failure came by {deadline}."
     return errors
 
 
-def _utc(times: FloatArray) -> pd.DatetimeIndex:
-    return pd.DatetimeIndex(pd.to_datetime(times, unit="s", utc=True)).round("ms")
+def utc(times: FloatArray, unit: Literal["s", "ms"] = "ms") -> pd.DatetimeIndex:
+    """Seconds since 1970 as times in UTC, to the nearest second or millisecond; NaT where a time is NaN.
+
+    Not ``pd.to_datetime``: beside a NaN that of pandas 2 rounds memory nobody wrote, which overflows now and then.
+    """
+    known = np.isfinite(times)
+    counts = np.round(times[known] * {"s": 1, "ms": 1000}[unit])
+    found = np.full(len(times), np.datetime64("NaT", "ns"))
+    found[known] = counts.astype(np.int64).astype(f"datetime64[{unit}]")
+    return pd.DatetimeIndex(found, tz="UTC")
