@@ -68,11 +68,17 @@ def _versions() -> Iterator[Finding]:
         except PackageNotFoundError:
             yield note(name, "not installed", "It is only needed in a notebook." if name.startswith("ip") else "")
             continue
-        yield _broken_kernel(found) if name == "ipykernel" and found.startswith("7.0.") else ok(name, found)
+        yield _kernel(found) if name == "ipykernel" else ok(name, found)
 
 
-def _broken_kernel(found: str) -> Finding:
-    return bad("ipykernel", found, "7.0 cannot show what other threads do: pip install 'ipykernel>=7.1', and restart.")
+def _kernel(found: str) -> Finding:
+    """What is known of this ipykernel: 7.0 has no output from threads, and all before 7.4 may leave a request unread."""
+    mend = "pip install 'ipykernel>=7.4', and restart."
+    if found.startswith("7.0."):
+        return bad("ipykernel", found, f"7.0 cannot show what other threads do: {mend}")
+    if found.startswith(("7.1.", "7.2.", "7.3.")):
+        return note("ipykernel", found, f"Before 7.4 a cell may hang until the page is loaded again: {mend}")
+    return ok("ipykernel", found)
 
 
 def _front_end() -> Iterator[Finding]:

@@ -12,9 +12,11 @@ import time
 import urllib.request
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack, suppress
 from itertools import count
 
 import nbformat
+import zmq
 
 PATIENCE_SECONDS = 60
 PYTHON = os.environ.get("KERNEL_PYTHON", sys.executable)
@@ -60,6 +62,52 @@ MENDED = threading.Event()
 HOSTILE = "<img src=x onerror=window.hacked=1>"
 
 
+class Nudge:
+    """New connections to every kernel, over and over, for ipykernel before 7.4.
+
+    Those send their replies past the stream that reads requests from the same socket, and a request that comes at that
+    moment lies there unread, until somebody connects (ipykernel's issue 1554, mended by its pull request 1529). People
+    reload the page then; a test cannot.
+    """
+
+    def __init__(self, folder):
+        self._folder = folder
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._go_on, name="nudge")
+
+    def __enter__(self):
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_):
+        self._over.set()
+        self._thread.join()
+
+    def _go_on(self):
+        with zmq.Context() as context:
+            while True:
+                connections = [self._connect(context, path) for path in self._folder.glob("kernel-*.json")]
+                # Until the kernel has taken notice, which is when the wire is set up.
+                over = self._over.wait(0.5)
+                for connection in connections:
+                    connection.close(linger=0)
+                if over:
+                    return
+
+    def _connect(self, context, path):
+        connection = context.socket(zmq.DEALER)
+        with suppress(OSError, ValueError):  # gone or half written
+            told = json.loads(path.read_text())
+            connection.connect(f"{told['transport']}://{told['ip']}:{told['shell_port']}")
+        return connection
+
+
+def may_leave_requests_unread():
+    """Whether the kernel's ipykernel is one that needs a :class:`Nudge`."""
+    told = subprocess.check_output([PYTHON, "-c", "import ipykernel; print(*ipykernel.version_info[:2])"], text=True)
+    return (7, 0) <= tuple(int(part) for part in told.split()) < (7, 4)
+
+
 class Server:
     """A Jupyter server with Lab and Notebook, in an empty folder, with nothing of whoever runs the tests."""
 
@@ -68,6 +116,7 @@ class Server:
         self.numbers = count()
         self._environment = environment
         self._process = None
+        self._nudge = ExitStack()
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.url = f"http://127.0.0.1:{free.getsockname()[1]}"
@@ -96,9 +145,12 @@ class Server:
                 stderr=subprocess.STDOUT,
             )
         self._wait()
+        if may_leave_requests_unread():
+            self._nudge.enter_context(Nudge(self.folder / "jupyter_runtime_dir"))
         return self
 
     def __exit__(self, *_):
+        self._nudge.close()
         self.stop_kernels()
         self._process.terminate()
         self._process.wait(20)

@@ -177,10 +177,19 @@ def test_a_report_is_a_text_a_table_and_html(session):
     assert "&lt;img src=x&gt;" in html
 
 
-@pytest.mark.parametrize(("found", "state"), [("7.0.1", "BAD"), ("7.3.0", "ok"), ("6.31.0", "ok")])
-def test_the_ipykernel_that_cannot_show_threads_is_named(monkeypatch, found, state):
-    """7.0 alone."""
+@pytest.mark.parametrize(
+    ("found", "state", "why"),
+    [
+        ("6.31.0", "ok", ""),
+        ("7.0.1", "BAD", "7.0 cannot show what other threads do"),
+        ("7.3.0", "note", "a cell may hang until the page is loaded again"),
+        ("7.4.0", "ok", ""),
+        ("7.10.0", "ok", ""),
+    ],
+)
+def test_an_ipykernel_that_is_not_what_it_should_be_is_named(monkeypatch, found, state, why):
     monkeypatch.setattr(module, "version", lambda name: found)
     told = {finding.check: finding for finding in module._versions()}
 
     assert state == told["ipykernel"].state
+    assert why in told["ipykernel"].do

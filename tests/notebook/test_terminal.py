@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+import signal
 import sys
 import time
+from functools import partial
 
 import pexpect
 import pytest
@@ -29,7 +31,10 @@ class Terminal:
             encoding="utf-8",
             timeout=60,
             dimensions=(40, 160),
+            # A child of what was started in the background would be deaf to Ctrl-C.
+            preexec_fn=partial(signal.signal, signal.SIGINT, signal.SIG_DFL),
         )
+        self._child.str_last_chars = 4_000  # of which an error tells
         self._child.expect(r"In \[\d+\]: ")
 
     def start(self, *lines):

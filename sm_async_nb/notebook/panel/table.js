@@ -159,8 +159,6 @@ function render({ model, el }) {
     });
     put(bar, { ariaLabel: head.words });
     put(figures, { textContent: head.figures });
-    put(grid, { ariaRowCount: `${total + 1}` });
-    space.style.height = `${height(total)}px`;
   }
 
   function line(at) {
@@ -175,6 +173,8 @@ function render({ model, el }) {
 
   function draw() {
     drawn = 0;
+    put(grid, { ariaRowCount: `${total + 1}` });
+    space.style.height = `${height(total)}px`;
     if (!grid.clientHeight) return;
     const { first, push } = look(), top = grid.scrollTop;
     Object.assign(place, { row: current, top, focus: grid.matches(":focus") });
