@@ -9,11 +9,10 @@ READY = $(VENV)/.ready
 demo: $(READY)
 	$(BIN)/python notebooks/demo.py
 
-# Two files at a time on two cores; a file's tests share what they have started. Those in a browser come alone, and what
-# fails there is tried once more, since a browser on a busy machine may miss its moment: what fails twice has failed.
+# Two files at a time on two cores; a file's tests share what they have started. Those in a browser come alone.
 test: lint types
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile --ignore tests/browser
-	$(BIN)/python -m pytest tests/browser || $(BIN)/python -m pytest --last-failed tests/browser
+	$(BIN)/python -m pytest tests/browser
 
 lint: $(READY)
 	$(BIN)/ruff check
