@@ -72,7 +72,7 @@ def _versions() -> Iterator[Finding]:
 
 
 def _kernel(found: str) -> Finding:
-    """What is known of this ipykernel: 7.0 has no output from threads, and all before 7.4 may leave a request unread."""
+    """What is known of this ipykernel: threads show nothing with 7.0, and before 7.4 a request may be left unread."""
     mend = "pip install 'ipykernel>=7.4', and restart."
     if found.startswith("7.0."):
         return bad("ipykernel", found, f"7.0 cannot show what other threads do: {mend}")
