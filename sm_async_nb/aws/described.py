@@ -122,7 +122,8 @@ def _told(endpoint: Endpoint) -> Iterator[str]:
     if endpoint.max_concurrent_invocations_per_instance is not None:
         yield f"An instance works on {endpoint.max_concurrent_invocations_per_instance} requests at a time."
     if endpoint.backlog is not None:
-        yield f"Backlog: {endpoint.backlog:,} request{'' if endpoint.backlog == 1 else 's'}."
+        requests = "request" if endpoint.backlog == 1 else "requests"
+        yield f"Backlog: {endpoint.backlog:,} {requests} in CloudWatch's last minute."
     yield f"Outputs: {endpoint.s3_output_path or 'not written to S3'}."
     yield f"Failures: {endpoint.s3_failure_path or 'not written to S3'}."
     if endpoint.kms_key_id:

@@ -152,6 +152,7 @@ def _lines(plan: Plan) -> list[str]:
     if plan.instance_hours is not None:
         cost = "" if plan.instance_fee is None else f", ${plan.instance_fee:,.2f}"
         lines.append(f"instances: {plan.instance_hours:,.2f} hours{cost}")
+    lines.append("nothing was asked of AWS: neither the endpoint nor its buckets were looked at")
     return lines
 
 

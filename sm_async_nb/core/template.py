@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import difflib
 import math
+import re
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from typing import Any
 
@@ -23,6 +24,9 @@ from sm_async_nb.errors import ColumnNotFoundError, RequestError
 
 # The whole row, for columns whose names are no identifiers: {{ row["age group"] }}.
 _ROW = "row"
+
+# What was meant as {{ name }} and is JSON's brace around a word.
+_SINGLE_BRACES = re.compile(r"\{\s*(?P<name>[A-Za-z_]\w*)\s*\}")
 
 _OTHER_TEMPLATES: tuple[type[nodes.Node], ...] = (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends)
 
@@ -176,8 +180,18 @@ def _check_json(rendered: str) -> None:
     except orjson.JSONDecodeError as error:
         raise ValueError(
             f"the template gives no JSON, line {error.lineno} column {error.colno}: {error.msg}."
-            " Values bring their own quotes; inside quotes write {{ column | text }}"
+            f" {_hint(rendered, error.pos)}"
         ) from None
+
+
+def _hint(rendered: str, at: int) -> str:
+    """What is probably wrong where reading ended."""
+    if rendered[at : at + 1] == "'":
+        return "JSON wants double quotes"
+    single = next((found for found in _SINGLE_BRACES.finditer(rendered) if found.start() <= at <= found.end()), None)
+    if single is not None:
+        return f"Did you mean {{{{ {single['name']} }}}}?"
+    return "Values bring their own quotes; inside quotes write {{ column | text }}"
 
 
 def _used_columns(parsed: nodes.Template, columns: Sequence[str], called: str) -> list[str]:

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 
 from sm_async_nb.core.locations import S3Location, parse_s3_uri
 from sm_async_nb.errors import RequestError
 
 INPUT_PREFIX_VARIABLE = "SM_ASYNC_INPUT_PREFIX"
+
+# A bucket and a key with nothing before them, or something that was to be s3://.
+_BARE = re.compile(r"(?i:s3[an]?:?/+)?(?P<rest>[a-z0-9][a-z0-9.-]+[a-z0-9](/.*)?)")
 
 
 def given_prefix(input_prefix: str | None) -> S3Location | None:
@@ -24,4 +28,10 @@ def given_prefix(input_prefix: str | None) -> S3Location | None:
     try:
         return parse_s3_uri(given)
     except ValueError as error:
-        raise RequestError(f"The input prefix is wrong. {error} Nothing was sent.") from None
+        raise RequestError(f"The input prefix is wrong. {error}{meant(given)} Nothing was sent.") from None
+
+
+def meant(given: object) -> str:
+    """The URI that was probably meant by what is none, as a question with a blank before it."""
+    found = _BARE.fullmatch(given) if isinstance(given, str) else None
+    return f" Did you mean 's3://{found['rest']}'?" if found else ""

@@ -23,7 +23,7 @@ from sm_async_nb.job.document import Document, find_document
 from sm_async_nb.job.job import Job, ShowProgress
 from sm_async_nb.job.lease import Lease, LeaseState, read_lease
 from sm_async_nb.job.opening import Opened, open_job
-from sm_async_nb.job.prefix import given_prefix
+from sm_async_nb.job.prefix import given_prefix, meant
 from sm_async_nb.job.table import utc
 
 Progress = Callable[[], AbstractContextManager[ShowProgress]]
@@ -32,6 +32,9 @@ _READERS = 16
 
 # Jobs at work in this process, by where they lie.
 _followed: dict[S3Location, Job] = {}
+
+# The input prefixes of this process's jobs, which those who say no other mean.
+_prefixes: dict[S3Location, None] = {}
 
 
 def followed_here(layout: JobLayout) -> Job | None:
@@ -45,6 +48,7 @@ def followed(job: Job, layout: JobLayout) -> Job:
     """Set a job going, and remember it while it is at work."""
     job.start()
     _followed[layout.home] = job
+    _prefixes[layout.root] = None
     return job
 
 
@@ -73,10 +77,11 @@ def attach(
 def jobs(*, session: Session | None = None, input_prefix: str | None = None) -> pd.DataFrame:
     """All jobs below a prefix; see :func:`sm_async_nb.jobs`."""
     session = checked_session(session)
-    prefix = given_prefix(input_prefix)
+    prefix = _prefix(input_prefix)
     if prefix is None:
         raise RequestError(
-            "Nothing says where the jobs lie. Pass input_prefix='s3://bucket/prefix', or set SM_ASYNC_INPUT_PREFIX."
+            f"Nothing says where the jobs lie.{_told_prefixes()} Pass input_prefix='s3://bucket/prefix', or set"
+            " SM_ASYNC_INPUT_PREFIX."
         )
     return _listed(background.run(_jobs(session, prefix)))
 
@@ -104,13 +109,25 @@ def _layout_of(uri_or_id: str, input_prefix: str | None) -> JobLayout:
         if input_prefix is not None:
             raise RequestError("A job's URI says where it lies; leave input_prefix= out.")
         return _layout_at(parse_s3_uri(uri_or_id))
-    prefix = given_prefix(input_prefix)
+    if "/" in uri_or_id:
+        raise RequestError(f"A job's URI begins with s3://, got {uri_or_id!r}.{meant(uri_or_id)}")
+    prefix = _prefix(input_prefix)
     if prefix is None:
         raise RequestError(
-            f"Nothing says where the job {uri_or_id!r} lies. Pass its URI, or input_prefix='s3://bucket/prefix', or set"
-            " SM_ASYNC_INPUT_PREFIX."
+            f"Nothing says where the job {uri_or_id!r} lies.{_told_prefixes()} Pass its URI, or"
+            " input_prefix='s3://bucket/prefix', or set SM_ASYNC_INPUT_PREFIX."
         )
     return _checked(JobLayout(prefix, uri_or_id))
+
+
+def _prefix(input_prefix: str | None) -> S3Location | None:
+    """The input prefix that is given, or else the one of this process's jobs, if it is one."""
+    given = given_prefix(input_prefix)
+    return next(iter(_prefixes)) if given is None and len(_prefixes) == 1 else given
+
+
+def _told_prefixes() -> str:
+    return f" Jobs of this session lie below {' and '.join(map(str, _prefixes))}." if _prefixes else ""
 
 
 def _layout_at(place: S3Location) -> JobLayout:

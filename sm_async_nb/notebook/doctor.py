@@ -20,9 +20,13 @@ if TYPE_CHECKING:
     from sm_async_nb.aws.session import Session
 
 _PACKAGES = (
-    "sm-async-nb", "pandas", "numpy", "pyarrow", "boto3", "botocore", "aiobotocore", "s3fs", "ipython", "ipykernel",
-    "ipywidgets", "anywidget",
+    "sm-async-nb", "pandas", "numpy", "pyarrow", "boto3", "botocore", "aiobotocore", "s3fs", "obstore", "ipython",
+    "ipykernel", "ipywidgets", "anywidget",
 )  # fmt: skip
+_NOT_NEEDED = {
+    **dict.fromkeys(("ipython", "ipykernel", "ipywidgets", "anywidget"), "It is only needed in a notebook."),
+    "obstore": "S3 takes less CPU with it: sm-async-nb[fast].",
+}
 
 
 def doctor(
@@ -66,7 +70,7 @@ def _versions() -> Iterator[Finding]:
         try:
             found = version(name)
         except PackageNotFoundError:
-            yield note(name, "not installed", "It is only needed in a notebook." if name.startswith("ip") else "")
+            yield note(name, "not installed", _NOT_NEEDED.get(name, ""))
             continue
         yield _kernel(found) if name == "ipykernel" else ok(name, found)
 

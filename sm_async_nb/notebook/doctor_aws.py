@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sm_async_nb.errors import SmAsyncError
+from sm_async_nb.errors import EndpointNotFoundError, SmAsyncError
 from sm_async_nb.notebook.doctor_report import Finding, State, bad, not_tried, note, ok
 from sm_async_nb.notebook.outside import current
 
@@ -232,6 +232,8 @@ def _fact(error: BaseException) -> str:
 def _way(error: BaseException) -> str:
     if isinstance(error, TimeoutError):
         return "Check the network, the region and the endpoint URL."
+    if isinstance(error, EndpointNotFoundError):
+        return f"{_parts(error)[1]} sm_async_nb.endpoints() lists those there are.".strip()
     return _parts(error)[1] or "It is as the service says; run this again later."
 
 

@@ -48,7 +48,7 @@ class Report:
     def __str__(self) -> str:
         width = max(len(finding.check) for finding in self.findings)
         lines = [self._summary()]
-        for finding in self.findings:
+        for finding in self._bad_first():
             lines.append(f"  {finding.state:9}  {finding.check:{width}}  {finding.found}".rstrip())
             lines += [f"  {'':9}  {'':{width}}  {finding.do}"] if finding.do else []
         return "\n".join(lines)
@@ -57,22 +57,25 @@ class Report:
 
     def _repr_html_(self) -> str:
         # Names of endpoints and what services say are not ours, so all of it is escaped.
-        rows = "".join(_row(finding) for finding in self.findings)
+        rows = "".join(_row(finding) for finding in self._bad_first())
         head = "<tr><th>state</th><th>check</th><th>found</th><th>what to do</th></tr>"
         return f"<p>{escape(self._summary())}</p><table><thead>{head}</thead><tbody>{rows}</tbody></table>"
+
+    def _bad_first(self) -> list[Finding]:
+        return sorted(self.findings, key=lambda finding: finding.state is not State.BAD)
 
     def _summary(self) -> str:
         bad = sum(finding.state is State.BAD for finding in self.findings)
         return (
             f"{bad} of {len(self.findings)} lines {'is' if bad == 1 else 'are'} bad"
             if bad
-            else f"All {len(self.findings)} lines are good"
+            else f"None of {len(self.findings)} lines is bad"
         )
 
 
 def _row(finding: Finding) -> str:
     cells = (str(finding.state), finding.check, finding.found, finding.do)
-    return "<tr>" + "".join(f"<td>{escape(cell)}</td>" for cell in cells) + "</tr>"
+    return "<tr>" + "".join(f'<td style="text-align: left">{escape(cell)}</td>' for cell in cells) + "</tr>"
 
 
 def ok(check: str, found: str) -> Finding:

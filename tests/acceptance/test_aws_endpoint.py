@@ -117,7 +117,7 @@ def test_a_look_sees_the_newest_backlog_of_the_endpoint(tmp_path, session):
         later = look_at_endpoint(session, "churn", now=now + 3_600)
 
     assert (1_234, now, None) == (endpoint.backlog, endpoint.described_at, later.backlog)
-    assert "Backlog: 1,234 requests." in repr(endpoint)
+    assert "Backlog: 1,234 requests in CloudWatch's last minute." in repr(endpoint)
 
 
 @pytest.mark.parametrize("status", [403, 500])

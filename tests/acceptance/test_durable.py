@@ -14,7 +14,7 @@ import sm_async_nb
 from sm_async_nb import errors
 from sm_async_nb.core import plan
 from sm_async_nb.errors import JobInUseError, SmAsyncWarning
-from sm_async_nb.job import watching
+from sm_async_nb.job import registry, watching
 from sm_async_nb.job.course import leave_all
 from sm_async_nb.local import Faults, LocalEndpoint, Times
 
@@ -62,7 +62,7 @@ def session(one_session, local, model):
 
 
 def submit(session, frame, **options):
-    return frame.sm_async.submit("durable", session=session, input_prefix=PREFIX, **options)
+    return frame.sm_async.submit("durable", session=session, **{"input_prefix": PREFIX, **options})
 
 
 @pytest.fixture(scope="module")
@@ -122,6 +122,7 @@ class TestAttaching:
     def test_a_job_is_found_by_its_id_below_the_prefix_of_the_environment(self, session, monkeypatch):
         """Or below the one that is passed."""
         job = submit(session, numbers(2), name="found").wait()
+        monkeypatch.setattr(registry, "_prefixes", {})  # as in a new kernel
 
         assert job.uri == sm_async_nb.attach("found", session=session, input_prefix=PREFIX).uri
         with pytest.raises(sm_async_nb.RequestError) as caught:
@@ -132,6 +133,26 @@ class TestAttaching:
         )
         monkeypatch.setenv("SM_ASYNC_INPUT_PREFIX", PREFIX)
         assert job.uri == sm_async_nb.attach("found", session=session).uri
+
+    def test_what_was_submitted_here_is_found_by_its_name_alone(self, session, monkeypatch):
+        """Submit has found where a job lies, so nobody has to say it; unless there are two such places."""
+        monkeypatch.setattr(registry, "_prefixes", {})
+        job = submit(session, numbers(2), name="by-name").wait()
+
+        assert job.uri == sm_async_nb.attach("by-name", session=session).uri
+        assert job.uri == sm_async_nb.jobs(session=session).loc["by-name", "uri"]
+        submit(session, numbers(2), name="elsewhere", input_prefix=f"{PREFIX}/elsewhere").wait()
+        with pytest.raises(sm_async_nb.RequestError) as caught:
+            sm_async_nb.attach("by-name", session=session)
+        assert f"Jobs of this session lie below {PREFIX} and {PREFIX}/elsewhere." in str(caught.value)
+
+    def test_a_uri_without_its_beginning_is_told(self, session):
+        """An id has no slash in it."""
+        with pytest.raises(sm_async_nb.RequestError) as caught:
+            sm_async_nb.attach("my-bucket/jobs/monday/", session=session)
+        assert str(caught.value) == (
+            "A job's URI begins with s3://, got 'my-bucket/jobs/monday/'. Did you mean 's3://my-bucket/jobs/monday/'?"
+        )
 
     def test_no_job_is_said_where_there_is_none(self, session):
         """With the place that was looked at."""
@@ -300,12 +321,9 @@ class TestRetrying:
 
     def test_server_errors_are_sent_again_by_themselves_and_client_errors_never(self, session, model, monkeypatch):
         """``retries=1``: what a model has refused it would refuse again. Its rest is short here."""
-        monkeypatch.setattr(plan, "_FIRST_REST", 0.5)
-        model.failing = {1: 500, 2: 400}
-        job = submit(session, numbers(3), retries=1)
-        until(lambda: job.snapshot.counts[sm_async_nb.Status.FAILED])
-        model.failing = {2: 400}
-        table = job.wait().table()
+        monkeypatch.setattr(plan, "_FIRST_REST", 0.1)
+        model.failing_once = {1: 500, 2: 400}
+        table = submit(session, numbers(3), retries=1).wait().table()
 
         assert ["completed", "completed", "failed"] == table["status"].tolist()
         assert [1, 2, 1] == table["attempt"].tolist()

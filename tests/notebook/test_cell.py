@@ -286,7 +286,8 @@ MISUSES = {
         " Nothing was sent."
     ),
     "echo --data df --input-prefix bucket": (
-        "The input prefix is wrong. An S3 URI looks like s3://bucket/key, got 'bucket'. Nothing was sent."
+        "The input prefix is wrong. An S3 URI looks like s3://bucket/key, got 'bucket'. Did you mean 's3://bucket'?"
+        " Nothing was sent."
     ),
     "eco --data df": (
         "There is no endpoint 'eco' in us-east-1 for these credentials. Did you mean 'echo'? Nothing was sent."

@@ -102,7 +102,7 @@ def test_an_endpoint_that_is_not_there(session):
     assert found["sagemaker:DescribeEndpoint"] == [
         "BAD",
         "There is no endpoint 'eco' in us-east-1 for these credentials.",
-        "Did you mean 'echo'?",
+        "Did you mean 'echo'? sm_async_nb.endpoints() lists those there are.",
     ]
 
 

@@ -17,6 +17,12 @@ import sm_async_nb
 df = pd.DataFrame({"x": [1, -5, 3]}, index=["a", "<b>", "c"])
 %load_ext sm_async_nb"""
 
+# Until what was shown has been renewed for the last time.
+SHOWN = """\
+import time
+from sm_async_nb.notebook.panel.screen import SCREEN
+while not SCREEN.is_idle: time.sleep(0.05)"""
+
 
 def notebook_of(*cells):
     return nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(cell) for cell in cells])
@@ -35,7 +41,7 @@ def saved(local, clean_environment, tmp_path_factory):
         "%%sm_async double --data df --out job --name saved",
         "%%sm_async echo --data df --out other --no-wait",
         "other.wait()",
-        "import time; time.sleep(1.2)",
+        SHOWN,
     ]
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**clean_environment, **local.environment}.items():

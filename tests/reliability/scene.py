@@ -20,7 +20,8 @@ _PATIENCE = 30
 class Model:
     """Twice ``x``, alone or in an array; ``asked`` counts how often it was asked for each request, by inference id.
 
-    ``failing`` has the status that it answers for some ``x``, and while :attr:`door` is shut it answers nobody.
+    ``failing`` has the status that it answers for some ``x``, ``failing_once`` for the first time only. While
+    :attr:`door` is shut it answers nobody.
     """
 
     def __init__(self) -> None:
@@ -32,6 +33,7 @@ class Model:
         """Forget who asked, and answer everybody."""
         self.asked: Counter[str] = Counter()
         self.failing: dict[int, int] = {}
+        self.failing_once: dict[int, int] = {}
         self.door.set()
 
     def __call__(self, body, content_type, accept, headers):
@@ -43,7 +45,7 @@ class Model:
         return json.dumps(answer)
 
     def _answer(self, record):
-        status = self.failing.get(record["x"])
+        status = self.failing_once.pop(record["x"], self.failing.get(record["x"]))
         if status is not None:
             raise ModelError(f"{record['x']} is not my number", status=status)
         return {"y": 2 * record["x"]}

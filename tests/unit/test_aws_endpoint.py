@@ -30,7 +30,8 @@ def test_an_endpoint_reads_like_a_paragraph():
     """All that is known, in the order in which it is asked."""
     assert repr(ENDPOINT) == (
         "Endpoint churn is in service, awake: 2 instances. An instance works on 4 requests at a time. Backlog: 1,234"
-        " requests. Outputs: s3://bucket/out. Failures: s3://bucket/failures. Encrypted with alias/outputs. Topics:"
+        " requests in CloudWatch's last minute. Outputs: s3://bucket/out. Failures: s3://bucket/failures. Encrypted"
+        " with alias/outputs. Topics:"
         " success arn:aws:sns:eu-west-1:123456789012:success, error arn:aws:sns:eu-west-1:123456789012:error. Seen at"
         " 2026-01-01 12:00:05 UTC."
     )
@@ -68,7 +69,7 @@ def test_the_first_sentence_says_whether_it_answers(changes, state):
     assert repr(replace(ENDPOINT, **changes)).startswith(f"Endpoint churn {state} ")
 
 
-@pytest.mark.parametrize(("backlog", "said"), [(0, "Backlog: 0 requests."), (1, "Backlog: 1 request.")])
+@pytest.mark.parametrize(("backlog", "said"), [(0, "Backlog: 0 requests in"), (1, "Backlog: 1 request in")])
 def test_a_backlog_is_counted(backlog, said):
     """None at all is worth knowing too."""
     assert said in repr(replace(ENDPOINT, backlog=backlog))

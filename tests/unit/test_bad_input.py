@@ -2380,5 +2380,18 @@ def test_a_prefix_that_is_not_in_s3_is_refused(prefix):
     with pytest.raises(RequestError) as caught:
         given_prefix(prefix)
 
-    expected = f"The input prefix is wrong. An S3 URI looks like s3://bucket/key, got {prefix!r}. Nothing was sent."
-    assert expected == str(caught.value)
+    assert str(caught.value).startswith(
+        f"The input prefix is wrong. An S3 URI looks like s3://bucket/key, got {prefix!r}."
+    )
+    assert str(caught.value).endswith(" Nothing was sent.")
+
+
+@pytest.mark.parametrize(
+    "prefix", ["my-bucket/in", "s3//my-bucket/in", "s3:/my-bucket/in", "s3a://my-bucket/in", "S3://my-bucket/in"]
+)
+def test_a_prefix_that_was_meant_to_be_in_s3_is_told(prefix):
+    """What is missing is little."""
+    with pytest.raises(RequestError) as caught:
+        given_prefix(prefix)
+
+    assert f"got {prefix!r}. Did you mean 's3://my-bucket/in'? Nothing was sent." in str(caught.value)

@@ -114,7 +114,8 @@ def test_the_text_form_says_all_of_it():
         "          2  sagemaker-runtime InvokeEndpointAsync\n"
         "          5  s3 ListObjectsV2\n"
         "          2  s3 GetObject\n"
-        "S3 requests: about $0.000046"
+        "S3 requests: about $0.000046\n"
+        "nothing was asked of AWS: neither the endpoint nor its buckets were looked at"
     )
 
 

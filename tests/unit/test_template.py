@@ -155,6 +155,23 @@ def test_a_template_that_gives_no_json_says_where_and_how_to_write_it():
     assert str(caught.value).endswith(". Values bring their own quotes; inside quotes write {{ column | text }}")
 
 
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("{'s': {{ text }}}", "JSON wants double quotes"),
+        ('{"s": {text}}', "Did you mean {{ text }}?"),
+        ('{"n": {{ n }}, "s": { text }}', "Did you mean {{ text }}?"),
+        ('{"s": text}', "Values bring their own quotes; inside quotes write {{ column | text }}"),
+    ],
+)
+def test_a_slip_that_is_often_made_is_recognized(source, hint):
+    """Quotes as in Python, and braces as in an f-string."""
+    with pytest.raises(ValueError) as caught:
+        json_of(source)
+
+    assert str(caught.value).endswith(f". {hint}")
+
+
 def test_a_template_knows_the_columns_it_uses():
     """Only these have to be made ready for it."""
     assert ["text", "n"] == Template('{"a": {{ n }}, "b": {{ text }}}', ["text", "n", "x"], as_json=True).used
