@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from sm_async_nb.notebook import outside
-from sm_async_nb.notebook.front_end import FrontEnd, front_end
+from sm_async_nb.notebook.front_end import FrontEnd, current_shell, front_end
 from sm_async_nb.notebook.panel.screen import SCREEN
 
 if TYPE_CHECKING:
@@ -75,6 +75,23 @@ def bundle(job: Job) -> dict[str, str]:
     return told
 
 
+def after_the_next_cell(act: Callable[[], object]) -> None:
+    """Call it once, when the cell that runs now, or the next one, has run.
+
+    A program that runs a notebook (nbclient, papermill) hears only of what comes while a cell runs; what was shown
+    between two of them has to be shown again.
+    """
+    shell = current_shell()
+    if shell is None:
+        return
+
+    def once(_ran: object = None) -> None:
+        shell.events.unregister("post_run_cell", once)
+        act()
+
+    shell.events.register("post_run_cell", once)
+
+
 @dataclass(eq=False)
 class _Output:
     """One output of one cell, without a widget."""
@@ -95,6 +112,8 @@ class _Output:
         started = time.monotonic()
         self._renew()
         self.due_at = now + max(_EVERY_SECONDS, _SPARING * (time.monotonic() - started))
+        if seen.is_over:
+            after_the_next_cell(self._renew)
         return not seen.is_over
 
     def freeze(self) -> None:

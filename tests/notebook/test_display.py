@@ -105,6 +105,21 @@ def test_an_output_is_renewed_twice_a_second_at_most():
     assert [*["<Job reviews, running>"] * 2, "<Job reviews, over>"] == seen
 
 
+def test_the_end_is_shown_again_when_the_next_cell_has_run(shell):
+    """A program that runs a notebook does not hear of what came between two cells; and it is enough to say it once."""
+    job, seen = Shown(completed=2), []
+    job.over()
+    one = output(job, lambda told, raw: seen.append(told["text/plain"]))
+    one.refresh(100.0)
+    counts = [len(seen)]
+    for cell in ("1 + 1", "2 + 2"):
+        shell.run(cell)
+        counts.append(len(seen))
+
+    assert [1, 2, 2] == counts
+    assert {"<Job reviews, over>"} == set(seen)
+
+
 def test_an_output_that_fails_is_left_alone(caplog):
     """Without a word on anybody's screen."""
 
