@@ -26,7 +26,8 @@ class Endpoint:
     ``instances`` is 0 while an endpoint that scales to zero is asleep, and None where it is not told;
     ``desired_instances`` is how many there are to be. ``max_concurrent_invocations_per_instance`` is None where the
     service chooses it. ``backlog`` counts the requests that wait or are being worked on, by CloudWatch's
-    ApproximateBacklogSize; None where it is not known. ``described_at`` is in seconds since the epoch.
+    ApproximateBacklogSize; None where it is not known. ``described_at`` is in seconds since the epoch;
+    ``service_url`` is who told all this.
     """
 
     endpoint_name: str
@@ -44,6 +45,7 @@ class Endpoint:
     region_name: str = ""
     backlog: int | None = None
     described_at: float | None = None
+    service_url: str = ""
 
     @property
     def is_in_service(self) -> bool:
@@ -57,7 +59,10 @@ class Endpoint:
 
     @property
     def console_url(self) -> str:
-        """Its page in the AWS console."""
+        """Its page in the AWS console; empty for an endpoint that is not in AWS, as a local one."""
+        # Nobody talks to AWS itself without TLS, and to a local endpoint nobody with it.
+        if self.service_url.startswith("http://"):
+            return ""
         console = next(address for prefix, address in _CONSOLES.items() if self.region_name.startswith(prefix))
         region = self.region_name
         return f"{console.format(region=region)}/sagemaker/home?region={region}#/endpoints/{self.endpoint_name}"
@@ -68,7 +73,8 @@ class Endpoint:
     __repr__ = __str__
 
     def _repr_html_(self) -> str:
-        name = f'<a href="{escape(self.console_url)}" target="_blank">{escape(self.endpoint_name)}</a>'
+        name, url = escape(self.endpoint_name), escape(self.console_url)
+        name = f'<a href="{url}" target="_blank">{name}</a>' if url else name
         return f"<p>Endpoint {name} {escape(' '.join([f'{_state(self)}.', *_told(self)]))}</p>"
 
 

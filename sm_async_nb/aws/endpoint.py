@@ -134,7 +134,12 @@ def _describe(client: Any, endpoint_name: str, now: float | None) -> Endpoint:
             f"Endpoint {endpoint_name!r} is not asynchronous: its configuration {described['EndpointConfigName']!r}"
             " has no AsyncInferenceConfig, so it takes InvokeEndpoint only. Nothing was sent."
         )
-    return replace(_endpoint(described, config), region_name=client.meta.region_name, described_at=now)
+    return replace(
+        _endpoint(described, config),
+        region_name=client.meta.region_name,
+        described_at=now,
+        service_url=client.meta.endpoint_url,
+    )
 
 
 def _configured(client: Any, name: str) -> Any:

@@ -15,7 +15,7 @@ from sm_async_nb.core.packing import Packing
 from sm_async_nb.core.payload import WrongCountError, decode
 from sm_async_nb.core.verdict import verdict_of
 from sm_async_nb.errors import ServiceTroubleError
-from sm_async_nb.job.shape import Shape
+from sm_async_nb.job.shape import Shape, Shaping
 
 _READERS = 64
 _ATTEMPTS = 5
@@ -76,12 +76,12 @@ class Answers:
         """Get the failure objects at ``locations``: the model's own words, never decoded as an answer."""
         await _each(storage, requests, locations, self._take_failure)
 
-    def frame(self, rows: IntArray, index: pd.Index, shape: Shape | None = None) -> pd.DataFrame:
+    def frame(self, rows: IntArray, index: pd.Index, shaping: Shaping | None = None) -> pd.DataFrame:
         """What ``rows`` were answered, as a frame on ``index``."""
-        shape = shape or Shape()
+        shaping = shaping or Shaping(Shape(), index)
         requests = self._packing.request_of(rows)
-        values = self._bodies[requests] if shape.is_raw else self._values[self._packing.slot_of_row[rows]]
-        return shape.frame(values, self.has_value[requests], index)
+        values = self._bodies[requests] if shaping.is_raw else self._values[self._packing.slot_of_row[rows]]
+        return shaping.frame(values, self.has_value[requests], index)
 
     def take_output(self, request: int, location: str, body: bytes | None, content_type: str | None) -> None:
         """Decode an output that was found at ``location``; None if it was gone."""

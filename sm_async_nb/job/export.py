@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -17,6 +18,10 @@ from sm_async_nb.errors import RequestError
 from sm_async_nb.job.frame import as_texts
 
 ROWS_A_PART = 20_000
+
+# What is meant as an S3 URI and is none: s3:/b, s3//b, s3a://b, S3://b, and what a Path makes of s3://b.
+_NEARLY_S3 = re.compile(r"\s*s3[a-z]?(?::/*|/{2,})(?P<rest>.*)", re.DOTALL | re.IGNORECASE)
+_ADDRESS = re.compile(r"\s*\w[\w+.-]+://")
 
 
 def parts(packing: Packing, rows: int) -> Iterator[tuple[IntArray, IntArray, IntArray]]:
@@ -81,6 +86,23 @@ def to_parquet(frame: pd.DataFrame) -> bytes:
         odd = [name for name in frame.columns if frame[name].dtype == np.dtype(object)]
         frame.assign(**{name: as_texts(frame[name]) for name in odd}).to_parquet(file)
     return file.getvalue()
+
+
+def refuse_mistyped(into: str | Path) -> None:
+    """Refuse what is meant as an address and is not one in S3: it would become a folder of an odd name.
+
+    Raises
+    ------
+    RequestError
+        With the S3 URI that may be meant.
+    """
+    text = str(into)
+    nearly = _NEARLY_S3.match(text)
+    if text.startswith("s3://") and text[5:6] not in ("", "/"):
+        return
+    if nearly or _ADDRESS.match(text):
+        hint = f" Did you mean 's3://{nearly['rest']}'?" if nearly and nearly["rest"] else ""
+        raise RequestError(f"into= is a folder or an S3 URI, and {text!r} is neither.{hint} Nothing was fetched.")
 
 
 def _s3_prefix(into: str | Path) -> S3Location | None:

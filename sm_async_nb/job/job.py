@@ -11,7 +11,7 @@ from concurrent.futures import Future
 from contextlib import AbstractContextManager, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, overload
+from typing import Any, TypeVar, overload
 
 import numpy as np
 import pandas as pd
@@ -42,6 +42,7 @@ from sm_async_nb.job.stats import Stats
 from sm_async_nb.job.watching import Watcher
 
 ShowProgress = Callable[[Snapshot], None]
+Item = TypeVar("Item")
 
 _CANCELLED = "cancelled"
 
@@ -260,15 +261,21 @@ class Job:
         return self
 
     def changes(self) -> Both[Snapshot]:
-        """Snapshots as they come, for ``for`` and ``async for``; always the newest, the last when the job is over."""
-        return Both(self._newest.follow, self._newest.follow_async)
+        """Snapshots as they come, for ``for`` and ``async for``; always the newest, the last when the job is over.
+
+        An interrupt while it waits for the next is as that of :meth:`wait`.
+        """
+        return Both(
+            lambda: self._explained(self._newest.follow()), lambda: self._explained_async(self._newest.follow_async())
+        )
 
     def as_completed(self) -> Both[pd.DataFrame]:
         """Frames of the rows whose outputs have come, as they come, for ``for`` and ``async for``.
 
-        Every completed row is in one of the frames, on its own index label.
+        Every completed row is in one of the frames, on its own index label. An interrupt while it waits for the next
+        is as that of :meth:`wait`.
         """
-        return Both(self._completed, self._completed_async)
+        return Both(lambda: self._explained(self._completed()), lambda: self._explained_async(self._completed_async()))
 
     def __await__(self) -> Generator[Any, None, Job]:
         return self._wait_async().__await__()
@@ -425,21 +432,29 @@ class Job:
         output
             Which part of a row's answer is wanted: a JMESPath (``"predictions[0].score"``), a function of the decoded
             answer, or ``"raw"`` for the bytes of the request's answer. Where rows share a request, its answer has
-            been split by then, and this sees the row's own part.
+            been split by then, and this sees the row's own part. A path has to be in the answers, where it may be
+            null; what may be missing stands in ``not_null(score, `null`)``.
         dtype
-            The columns' types, as for ``DataFrame.astype``.
+            The columns' types, as for ``DataFrame.astype``; a column that no answer has is refused.
         explode
             Make as many rows of an answer as it has items, each with the row's index label.
         errors
             ``"coerce"`` leaves rows without an answer missing, ``"ignore"`` leaves them out, and ``"raise"`` raises
-            for the first row that has failed.
-
+            for the first row that has failed, or whose answer the path does not fit.
         into
             A folder or an S3 URI: write Parquet files there, a part after the other in row order, without holding the
-            answers in memory, and return where they lie. Parts that are there already are never overwritten.
+            answers in memory, and return where they lie. Parts that are there already are never overwritten. Whether
+            ``output`` and ``dtype`` fit any answer is decided by the first part that has one.
+
+        Warns
+        -----
+        SmAsyncWarning
+            If the path is in some answers and not in others, or if an output cannot be read.
 
         Raises
         ------
+        RequestError
+            If the path, or a column of ``dtype``, is in none of the answers; with the nearest that is there.
         InferenceFailedError, InvocationExpiredError, RequestError
             With ``errors="raise"``, for the first row that has failed, with its label and the model's own words.
         """
@@ -457,6 +472,9 @@ class Job:
         ``error_class`` sorts bad endings by what helps: ``rejected`` by InvokeEndpointAsync, ``model_4xx``,
         ``model_5xx``, ``model_error`` (which does not say), ``expired``, ``unreadable``. What a model said about a
         failure, and so its class, is read by :meth:`failures`; until then it is missing.
+
+        ``accepted_at`` is the time of the kernel that sent the row, and ``finished_at`` S3's date of the answer, which
+        is of the whole second: it may lie up to a second before ``accepted_at``, and the latency is 0 then.
         """
         return self._reports.table()
 
@@ -556,6 +574,15 @@ class Job:
         except (KeyboardInterrupt, asyncio.CancelledError) as interrupt:
             explain(interrupt, self.snapshot, job_id=self.id, uri=self.uri)
             raise
+
+    def _explained(self, items: Iterator[Item]) -> Iterator[Item]:
+        with self._explained_interrupts():
+            yield from items
+
+    async def _explained_async(self, items: AsyncIterator[Item]) -> AsyncIterator[Item]:
+        with self._explained_interrupts():
+            async for item in items:
+                yield item
 
     def _completed(self) -> Iterator[pd.DataFrame]:
         given = self._none_given()

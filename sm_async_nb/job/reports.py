@@ -21,10 +21,10 @@ from sm_async_nb.core.verdict import error_class_of
 from sm_async_nb.errors import InferenceFailedError, InvocationExpiredError, RequestError, SmAsyncError, SmAsyncWarning
 from sm_async_nb.job import background
 from sm_async_nb.job.answers import Answers
-from sm_async_nb.job.export import Target, parts
+from sm_async_nb.job.export import Target, parts, refuse_mistyped
 from sm_async_nb.job.looking import MESSAGE_CHARACTERS
 from sm_async_nb.job.papers import Papers
-from sm_async_nb.job.shape import Shape
+from sm_async_nb.job.shape import Shape, Shaping
 from sm_async_nb.job.table import columns_of, errors_of, texts
 
 OpenStorage = Callable[[], AbstractAsyncContextManager[Storage]]
@@ -81,15 +81,22 @@ class Reports:
             self._raise_first_failure()
         self._warn_of_what_cannot_be_read()
         rows, index = np.arange(len(self._batch.frame)), self._batch.frame.index
+        shaping = Shaping(shape, index)
+        outputs = self._answers.frame(rows, pd.RangeIndex(len(index)) if join else index, shaping)
+        _warn_of_misfits(shaping)
+        outputs = shaping.typed(outputs)
         if not join:
-            return self._answers.frame(rows, index, shape)
-        outputs = self._answers.frame(rows, pd.RangeIndex(len(index)), shape)
+            return outputs
         return _joined(self._batch.frame, outputs).set_axis(index[outputs.index])
 
     def write_results(self, into: str | Path, shape: Shape) -> list[str]:
         """The same as Parquet files, a part at a time; returns where they lie."""
+        refuse_mistyped(into)
+        shaping = Shaping(shape, self._batch.frame.index)
         with self._fetching:
-            return background.run(self._write_parts(into, shape))
+            written = background.run(self._write_parts(into, shaping))
+        _warn_of_misfits(shaping)
+        return written
 
     def table(self) -> pd.DataFrame:
         """One line for each row."""
@@ -174,7 +181,7 @@ class Reports:
         async with self._open_storage() as storage:
             await self._answers.fetch_failures(storage, requests, locations)
 
-    async def _write_parts(self, into: str | Path, shape: Shape) -> list[str]:
+    async def _write_parts(self, into: str | Path, shaping: Shaping) -> list[str]:
         written: list[str] = []
         async with self._open_storage() as storage:
             target = Target(into, storage)
@@ -185,8 +192,8 @@ class Reports:
                 await self._answers.fetch_outputs(
                     storage, missing.tolist(), self._locations("output_location", missing)
                 )
-                frame = self._answers.frame(rows, self._batch.frame.index[rows], shape)
-                written.append(await target.write(len(written), frame))
+                frame = self._answers.frame(rows, self._batch.frame.index[rows], shaping)
+                written.append(await target.write(len(written), shaping.typed(frame)))
                 self._answers.forget(finished[~known[finished]])
         return written
 
@@ -254,6 +261,12 @@ _ERRORS: dict[str, type[SmAsyncError]] = {
     str(Status.EXPIRED): InvocationExpiredError,
     str(Status.REJECTED): RequestError,
 }
+
+
+def _warn_of_misfits(shaping: Shaping) -> None:
+    told = shaping.misfits()
+    if told is not None:
+        warnings.warn(told, SmAsyncWarning, stacklevel=4)
 
 
 def _run_alone(lock: threading.Lock, work: Coroutine[Any, Any, None]) -> None:

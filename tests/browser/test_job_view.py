@@ -271,11 +271,36 @@ def test_hostile_texts_are_texts_wherever_they_appear(lab, gate, empty):
     assert 0 == empty.locator(f".sm-async-job {made}").count()
 
 
+def test_a_job_without_a_variable_is_attached_once_and_its_buttons_stay_small(lab, gate):
+    """The address was in each line once, and the buttons above were as wide."""
+    gate.set()
+    view = lab.run("df.head(4).sm_async.submit('double').wait()")
+    expect(view.get_by_role("button", name="3 completed")).to_be_visible()
+    buttons = [view.get_by_role("button", name=name) for name in ("Retry failed (1)", "Cancel", "Load results")]
+    widths = [button.bounding_box()["width"] for button in buttons]
+
+    expect(view.get_by_text("sm_async_nb.attach('s3://", exact=False)).to_have_count(1)
+    assert max(widths) < 200
+
+
+LINKED = """
+from sm_async_nb.aws.described import Endpoint
+(face,) = job.faces
+face.endpoint = Endpoint(
+    endpoint_name="double", endpoint_status="InService", s3_output_path=None, region_name="eu-west-1"
+)
+face._draw_head()
+"""
+
+
 def test_a_view_is_accessible_in_light_and_dark(lab, gate):
     """axe-core finds nothing to complain about in the whole view; pictures are taken of both."""
     gate.set()
     view = lab.run(SUBMIT)
+    # What is not fetched is grey, which is to be read as well.
+    view.get_by_label("Fetch the answers in sight").uncheck()
     expect(view.get_by_role("button", name="36 completed")).to_be_visible()
+    lab.run_unseen(LINKED)
     expect(view.get_by_role("link", name="double")).to_have_attribute("href", re.compile("^https://"))
     view.get_by_role("grid").get_by_role("gridcell", name="'row-3'").click()
     expect(view.get_by_role("region", name="Detail of the row")).to_contain_text("no model for 3")

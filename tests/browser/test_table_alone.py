@@ -6,6 +6,7 @@ The kernel's part is a list of what the page says, and what it is told; the file
 from __future__ import annotations
 
 import pytest
+from browser_scene import HOSTILE
 from playwright.sync_api import expect
 
 from sm_async_nb.notebook.panel.table import HERE, Grid
@@ -32,8 +33,10 @@ PAGE = """async ([script, traits]) => {
 }"""
 
 
-def line(at):
-    return [at, f"'row-{at}'", 4 if at % 20 == 3 else 3, "1", "10:00:00", "1.00 s", f'{{"x": {at}}}', f'{{"y": {at}}}']
+def line(at, label="'row-{at}'", answer='{{"y": {at}}}', mark=""):
+    status = 4 if at % 20 == 3 else 3
+    told = ["1", "10:00:00", "1.00 s", f'{{"x": {at}}}', answer.format(at=at), mark]
+    return [at, label.format(at=at), status, *told]
 
 
 def head(*, over=False):
@@ -46,20 +49,22 @@ def head(*, over=False):
     }
 
 
-def rows_message(seq, *, over=False, is_whole=True):
-    rows = [[at, line(at)] for at in range(40)]
+def rows_message(seq, *, over=False, is_whole=True, **told):
+    rows = [[at, line(at, **told)] for at in range(40)]
     return {"type": "rows", "seq": seq, "all": is_whole, "head": head(over=over), "rows": rows}
 
 
 class Alone:
     """A table in an empty page, and what it says to the kernel that is not there."""
 
-    def __init__(self, page, style=""):
+    def __init__(self, page, style="", saved=None):
         self.page = page
-        grid = Grid(lambda _: None, saved={"rows": [line(at) for at in range(40)], "head": head()}, uri="s3://b/job/")
+        saved = {"rows": saved or [line(at) for at in range(40)], "head": head()}
+        grid = Grid(lambda _: None, saved=saved, uri="s3://b/job/")
         style += (HERE / "table.css").read_text()
+        classes = " ".join(grid._dom_classes)
         page.goto("about:blank")
-        page.set_content(f"<html lang=en><title>t</title><style>{style}</style><main id=here></main>")
+        page.set_content(f"<html lang=en><title>t</title><style>{style}</style><main id=here class='{classes}'></main>")
         traits = {name: getattr(grid, name) for name in ("kind", "labels", "asked", "saved")}
         page.evaluate(PAGE, [(HERE / "table.js").read_text(), traits])
         page.wait_for_function("() => window.said.length > 0")
@@ -155,6 +160,50 @@ def test_a_row_that_is_open_is_told_anew_when_it_changes(alone):
     alone.tell({**rows_message(2, is_whole=False), "rows": [[5, line(5)]]})
 
     assert [5, 5] == [one["row"] for one in alone.said("open")]
+
+
+@pytest.mark.parametrize("width", [566, 768, 1008], ids=["page of 1000", "page of 1200", "page of 1440"])
+@pytest.mark.parametrize("label", ["review-{at:05}", "customer-{at:07}", "patient-2026-eu-{at:08}"])
+def test_labels_that_differ_in_their_last_letters_do_so_in_the_table(stopped, width, label):
+    """They were cut until all looked the same. What a notebook leaves of a page, with labels of 12 to 24 letters."""
+    stopped.set_viewport_size({"width": width + 16, "height": 600})
+    first = [line(at, repr(label)) for at in range(40)]
+    alone = Alone(stopped, saved=first)
+    start(alone, label=repr(label))
+    cells = stopped.locator(".sma-space .sma-row:visible .c0")
+    cut = cells.evaluate_all("(nodes) => nodes.filter((node) => node.scrollWidth > node.clientWidth).length")
+    across = [stopped.locator(place).first.bounding_box()["width"] for place in (".sma-head", ".sma-row .c6")]
+
+    assert 0 == cut
+    assert cells.count() > 10
+    assert across[0] <= max(width, 766)
+    assert across[1] >= 140
+
+
+def test_a_text_that_is_cut_is_told_whole_where_one_points(alone):
+    """As a text, whatever it is; also when the line is another row's by now."""
+    start(alone)
+    titles = []
+    for seq, label in ((2, HOSTILE), (3, "'row-{at}'")):
+        alone.tell(rows_message(seq, label=label))
+        alone.pass_time(100)
+        titles.append(alone.page.locator(".sma-space .sma-row:visible .c0").first.get_attribute("title"))
+    status = alone.page.locator(".sma-space .sma-row:visible .c1").first.get_by_title("completed")
+
+    assert [HOSTILE, "'row-0'"] == titles
+    assert (1, 0) == (status.count(), alone.page.locator("img").count())
+
+
+def test_an_answer_that_was_not_fetched_does_not_look_like_one(alone):
+    """The model may have answered with these very words."""
+    start(alone)
+    opacities = []
+    for seq, mark in ((2, "unread"), (3, "")):
+        alone.tell(rows_message(seq, answer="not fetched", mark=mark))
+        alone.pass_time(100)
+        opacities.append(colour(alone.page, ".sma-space .sma-row:visible .c6", "opacity"))
+
+    assert ["0.7", "1"] == opacities
 
 
 def test_texts_are_copied_also_where_the_page_may_not_use_the_clipboard(alone):

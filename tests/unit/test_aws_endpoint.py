@@ -88,6 +88,15 @@ def test_its_page_form_links_to_the_console_and_escapes_the_rest():
     assert "<b>" not in html
 
 
+def test_an_endpoint_that_is_not_in_aws_has_no_page_in_its_console():
+    """The link led to nothing."""
+    local = replace(ENDPOINT, service_url="http://127.0.0.1:4566")
+    in_aws = replace(ENDPOINT, service_url="https://api.sagemaker.eu-west-1.amazonaws.com")
+
+    assert ["", ENDPOINT.console_url] == [local.console_url, in_aws.console_url]
+    assert local._repr_html_().startswith("<p>Endpoint churn is in service, ")
+
+
 @pytest.mark.parametrize(
     ("region_name", "host"),
     [

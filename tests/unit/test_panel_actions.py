@@ -135,6 +135,24 @@ def test_each_button_shows_the_line_of_python_that_does_the_same(scene):
     assert "scored.results(into='job-1-results')" == lines[3]
 
 
+def test_a_job_without_a_variable_is_attached_in_one_line_that_the_others_go_on_from(scene):
+    """It was in each of them once, and made buttons as wide; a name of the user's is not taken for it."""
+    _, actions, _, variables = scene
+    first = actions._lines["attach"]
+    told = []
+    for variables_now in ({}, {"job": "a day's work"}, {"mine": actions._job}):
+        variables.clear()
+        variables.update(variables_now)
+        actions.show(seen(completed=1), 0.0)
+        told.append((first.layout.display, actions._codes["attach"], actions._codes["retry"]))
+
+    assert [
+        ("", "job = sm_async_nb.attach('s3://bucket/job-1/')", "job.retry()"),
+        ("", "job_2 = sm_async_nb.attach('s3://bucket/job-1/')", "job_2.retry()"),
+        ("none", "", "mine.retry()"),
+    ] == told
+
+
 def test_results_are_loaded_into_the_variable_that_is_named(scene):
     """And how large they are is told."""
     _, actions, told, variables = scene

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from sm_async_nb.aws.described import Endpoint
 from sm_async_nb.core.ledger import Snapshot, Status, Trouble
 from sm_async_nb.job import peek
 from sm_async_nb.local import LocalEndpoint
@@ -20,6 +21,7 @@ from sm_async_nb.notebook.panel.events import Events
 from sm_async_nb.notebook.panel.job_view import JobView, static_bundle
 from sm_async_nb.notebook.panel.rows import JobRows, duration, seconds, short
 from sm_async_nb.notebook.panel.screen import Screen
+from sm_async_nb.notebook.panel.table import Table
 
 HOSTILE = "<img src=x onerror=alert(1)>"
 
@@ -53,6 +55,25 @@ def test_lines_are_what_the_table_tells_and_ask_nobody(job, local):
     assert [["'p'", Status.COMPLETED, "1"], ["'q'", Status.FAILED, "1"]] == [line[1:4] for line in lines]
     assert ['{"x":1,"text":"a"}', '{"x":-2,"text":"b"}'] == [line[6] for line in lines]
     assert {} == dict(local.calls)
+
+
+def test_an_answer_that_nobody_has_fetched_does_not_look_like_none(local):
+    """The cell was blank once. While answers are fetched it is on its way, but not in a page without a kernel."""
+    own = pd.DataFrame({"x": [1, -2]}).sm_async.submit("local-endpoint", session=local.session()).wait()
+    rows, answers, htmls = JobRows(own), [], []
+    for is_fetching in (False, True):
+        rows.is_fetching = lambda is_fetching=is_fetching: is_fetching
+        answers.append([line[7:] for line in rows.lines(np.arange(2))])
+        htmls.append(panel_html.table(rows.lines(np.arange(2))))
+    saved = [line[7:] for line in Table(rows, None).saved()["rows"]]
+    static = static_bundle(own)["text/html"]
+    peek.load(own, np.array([0]))
+
+    assert [[["not fetched", "unread"], ["", ""]], [["…", "unread"], ["", ""]]] == answers
+    assert [1, 0, 1] == [one.count('<span style="opacity: 0.7">not fetched</span>') for one in (*htmls, static)]
+    assert ["not fetched", "unread"] == saved[0]
+    assert ['{"y": 2}', ""] == rows.lines(np.arange(1))[0][7:]
+    assert "not fetched" not in static_bundle(own)["text/html"]
 
 
 def test_a_row_is_found_by_its_label_its_text_and_its_id(job):
@@ -137,6 +158,21 @@ def test_failures_are_grouped_by_what_they_have_in_common():
     assert panel_html.alike("no column plan") != panel_html.alike("no column age")
 
 
+def test_failures_name_a_row_by_its_label(local):
+    """The number of a request says nothing to who has labels; of several rows that share one it is the first."""
+    labels = ["customer-00007", HOSTILE, "customer-00009"]
+    frame = pd.DataFrame({"x": [1, -2, -3]}, index=labels)
+    alone = frame.iloc[:2].sm_async.submit("local-endpoint", session=local.session()).wait()
+    shared = frame.sm_async.submit("local-endpoint", session=local.session(), rows_per_request=2).wait()
+    told = []
+    for own in (alone, shared):
+        peek.load(own, np.arange(2))
+        told.append(panel_html.failures(JobRows(own)))
+
+    assert [f"<td>{panel_html.esc(repr(HOSTILE))}</td>" in told[0], "<img" in told[0]] == [True, False]
+    assert "<td>&#x27;customer-00007&#x27;, for one</td>" in told[1]
+
+
 # HTML
 
 
@@ -159,6 +195,7 @@ def test_no_text_becomes_html(job):
         ("data:text/html,x", False),
         ("http://example.com", False),
         (" https://x", False),
+        ("", False),
     ],
 )
 def test_links_lead_to_https_and_s3_only(url, is_link):
@@ -238,6 +275,18 @@ def test_names_of_jobs_and_endpoints_are_texts_too():
 
     assert 5 == told.count("&lt;img")
     assert not {"<img", "href"} & set(re.findall(r"<img|href", told))
+
+
+def test_a_backlog_is_not_told_as_if_it_were_of_now():
+    """It stood beside the counts of now once, and they contradicted each other."""
+    job = SimpleNamespace(id="job-1", endpoint_name="double", snapshot=snapshot(accepted=166))
+    endpoint = Endpoint(
+        endpoint_name="double", endpoint_status="InService", s3_output_path=None, instances=1, backlog=1_430
+    )
+
+    told = " · 1 instance, backlog 1,430 (CloudWatch's last minute)"
+
+    assert panel_html.esc(told) in panel_html.head(job, endpoint)
 
 
 # Words

@@ -269,6 +269,17 @@ def test_a_page_without_a_kernel_has_the_first_rows(scene):
     assert 100 == grid.saved["head"]["total"]
 
 
+def test_long_labels_get_more_room():
+    """Cut to the same eight letters they told nothing; numbers need no room."""
+    heads = {"counts": [], "total": 1}
+    classes = [
+        Grid(lambda _: None, saved={"rows": [[0, label]], "head": heads})._dom_classes
+        for label in ("17", "'review-00007'", "'patient-2026-00000007'")
+    ]
+
+    assert [(), ("sma-long-labels",), ("sma-long-labels", "sma-longer-labels")] == classes
+
+
 def test_a_button_that_copies_is_hidden_until_the_browser_has_it():
     """Where it never comes there is no gap, and no error; the text stands beside it anyway."""
     button = CopyButton(text="job.retry()", label="Copy as Python")

@@ -4,7 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sm_async_nb.job.table import utc
+from sm_async_nb.core.ledger import Fact, Learned, Ledger
+from sm_async_nb.job.table import columns_of, utc
 
 A_DAY = 1_790_000_000.0
 
@@ -36,3 +37,17 @@ def test_missing_times_are_not_read_from_memory_nobody_wrote():
         del left_behind
         with np.errstate(all="raise"):
             assert utc(times).isna().sum() == 97
+
+
+def test_an_answer_may_seem_to_come_before_its_question_and_never_took_less_than_no_time():
+    """S3 dates objects by the whole second; what it says is shown as it is."""
+    ledger, request = Ledger(1, allowance=60), np.array([0])
+    ledger.apply(Learned(fact=Fact.ACCEPTED, requests=request, at=A_DAY + 0.9, details={}))
+    ledger.apply(Learned(fact=Fact.OUTPUT_FOUND, requests=request, at=A_DAY))
+    table = columns_of(ledger, request)
+
+    assert ([A_DAY + 0.9], [A_DAY], [0.0]) == (
+        [time.timestamp() for time in table["accepted_at"]],
+        [time.timestamp() for time in table["finished_at"]],
+        table["latency"].tolist(),
+    )

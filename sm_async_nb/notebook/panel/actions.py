@@ -15,11 +15,14 @@ import ipywidgets as widgets
 from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.job.job import Job
+from sm_async_nb.notebook.form.names import free_name
 from sm_async_nb.notebook.panel.html import code
 from sm_async_nb.notebook.panel.screen import errand
 
 _SURE_SECONDS = 5.0
 _WRAPPED = {"flex_flow": "row wrap"}
+# A button is no wider than it would be alone.
+_NATURAL = {"align_items": "flex-start"}
 
 Tell = Callable[[str], None]
 
@@ -32,10 +35,20 @@ def user_variables() -> dict[str, Any]:
     return {} if shell is None else shell.user_ns
 
 
+def variable_of(job: Job) -> str | None:
+    """The variable that the job is bound to, if there is one."""
+    bound = (name for name, value in list(user_variables().items()) if value is job and not name.startswith("_"))
+    return next(bound, None)
+
+
 def name_of(job: Job) -> str:
     """The variable that the job is bound to, or how it is got where there is none."""
-    bound = (name for name, value in list(user_variables().items()) if value is job and not name.startswith("_"))
-    return next(bound, f"sm_async_nb.attach({job.uri!r})")
+    return variable_of(job) or attaching(job)
+
+
+def attaching(job: Job) -> str:
+    """How a job is got where no variable is bound to it."""
+    return f"sm_async_nb.attach({job.uri!r})"
 
 
 class Actions:
@@ -63,8 +76,10 @@ class Actions:
         self.path = _text("Folder", f"{job.id}-results", "300px")
         self._codes = self._said()
         self._lines = {name: widgets.HTML(code(text)) for name, text in self._codes.items()}
+        # What the other lines need first, where no variable is bound to the job.
+        self._first = self._lines["attach"].add_class("sma-html")
         boxes = {
-            name: widgets.VBox([above, self._lines[name]])
+            name: widgets.VBox([above, self._lines[name]], layout=_NATURAL)
             for name, above in {
                 "resume": self.resume,
                 "retry": self.retry,
@@ -75,14 +90,15 @@ class Actions:
             }.items()
         }
         self._resume_box, self._rest_box = boxes["resume"], boxes["rest"]
-        self.widget = widgets.HBox(
-            list(boxes.values()), layout={**_WRAPPED, "grid_gap": "4px 16px", "padding": "4px 0"}
-        )
+        row = widgets.HBox(list(boxes.values()), layout={**_WRAPPED, "grid_gap": "4px 16px", "padding": "4px 0"})
+        self.widget = widgets.VBox([self._first, row])
+        self._show_lines()
         for box in (self.name, self.path):
             box.observe(lambda _: self._show_lines(), names="value")
         # What changes while one looks.
         buttons = (self.resume, self.retry, self.rest, self.cancel, self.load, self.save)
-        self.changing = (*buttons, *self._lines.values(), self._resume_box.layout, self._rest_box.layout)
+        layouts = (self._resume_box.layout, self._rest_box.layout, self._first.layout)
+        self.changing = (*buttons, *self._lines.values(), *layouts)
 
     @property
     def is_asking(self) -> bool:
@@ -109,13 +125,17 @@ class Actions:
         self._show_lines()
 
     def _show_lines(self) -> None:
-        for name, text in self._said().items():
+        said = self._said()
+        self._first.layout.display = "" if said["attach"] else "none"
+        for name, text in said.items():
             self._say(name, text)
 
     def _said(self) -> dict[str, str]:
-        """The Python that does the same as each button."""
-        called = name_of(self._job)
+        """The Python that does the same as each button, and what has to be run before, if anything."""
+        bound = variable_of(self._job)
+        called = bound or free_name("job", user_variables())
         return {
+            "attach": "" if bound else f"{called} = {attaching(self._job)}",
             "resume": f"{called}.resume()",
             "retry": f"{called}.retry()",
             "rest": f"{called}.retry(status='cancelled')",

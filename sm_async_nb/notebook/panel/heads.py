@@ -50,6 +50,11 @@ class Heads:
         self._is_busy = False
 
     @property
+    def goes_on(self) -> bool:
+        """Whether what is in sight is fetched, so that it is on its way."""
+        return self.is_on and len(self._tried) < _MOST
+
+    @property
     def is_settled(self) -> bool:
         """Whether nothing is left to fetch for what is in sight now."""
         return not self._is_busy and not self._wanted().size
@@ -67,7 +72,7 @@ class Heads:
 
     def _wanted(self) -> IntArray:
         """The requests in sight whose answers were never asked for."""
-        if not self.is_on or len(self._tried) >= _MOST:
+        if not self.goes_on:
             return np.empty(0, dtype=np.int64)
         rows = self._in_sight()
         if not rows.size:

@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
 
 import numpy as np
 
@@ -20,7 +19,7 @@ from sm_async_nb.core.verdict import verdict_of
 from sm_async_nb.job import peek
 from sm_async_nb.job.job import Job
 from sm_async_nb.notebook.panel import window
-from sm_async_nb.notebook.panel.rows import COLUMNS, ICONS, WORDS, JobRows, Line, clock, said, state
+from sm_async_nb.notebook.panel.rows import COLUMNS, ICONS, UNREAD, WORDS, JobRows, Line, clock, said, state
 
 _STATIC_ROWS = 25
 _GROUPS = 10
@@ -63,7 +62,8 @@ def _endpoint(endpoint: Endpoint | None) -> str:
     if not endpoint.is_in_service:
         told = [f"the endpoint is {endpoint.endpoint_status}"]
     if endpoint.backlog is not None:
-        told.append(f"backlog {endpoint.backlog:,}")
+        # It is measured each minute and asked each minute; the newest figure may be five minutes old.
+        told.append(f"backlog {endpoint.backlog:,} (CloudWatch's last minute)")
     return esc(f" · {', '.join(told)}") if told else ""
 
 
@@ -97,13 +97,16 @@ def in_words(counts: Sequence[int]) -> str:
 def table(lines: Iterable[Line]) -> str:
     """Lines as a table."""
     titles = "".join(f'<th scope="col">{esc(title)}</th>' for _, title in COLUMNS)
-    rows = "".join(f"<tr>{''.join(f'<td>{esc(cell)}</td>' for cell in _cells(line))}</tr>" for line in lines)
+    rows = "".join(f"<tr>{''.join(f'<td>{cell}</td>' for cell in _cells(line))}</tr>" for line in lines)
     return f"<table><thead><tr>{titles}</tr></thead><tbody>{rows}</tbody></table>"
 
 
-def _cells(line: Line) -> list[Any]:
-    _, name, status, *others = line
-    return [name, f"{ICONS[status]} {WORDS[status]}", *others]
+def _cells(line: Line) -> list[str]:
+    _, name, status, *others, answer, mark = line
+    cells = [esc(cell) for cell in (name, f"{ICONS[status]} {WORDS[status]}", *others, answer)]
+    if mark == UNREAD:
+        cells[-1] = f'<span style="opacity: 0.7">{cells[-1]}</span>'
+    return cells
 
 
 def window_of(rows: JobRows, seen: Snapshot, lines: Sequence[Line], start: int, total: int) -> str:
@@ -123,7 +126,7 @@ def static(job: Job, endpoint: Endpoint | None = None) -> str:
     parts += [table(lines)] if lines else []
     more = len(rows) - len(lines)
     parts += [f"<div>{more:,} more rows: <code>job.table()</code></div>"] if more else []
-    parts += [failures(job)] if peek.messages(job) else []
+    parts += [failures(rows)] if peek.messages(job) else []
     parts.append(f"<div><code>sm_async_nb.attach({esc(repr(job.uri))})</code> opens it in another kernel.</div>")
     return f'<div class="sm-async-job">{"".join(parts)}</div>'
 
@@ -146,19 +149,19 @@ def histogram(latency: FloatArray) -> str:
     return f"<div>{esc(told)}</div><table><tbody>{rows}</tbody></table>"
 
 
-def failures(job: Job) -> str:
-    """What went wrong, the same words together, the most frequent first."""
-    messages = peek.messages(job)
+def failures(rows: JobRows) -> str:
+    """What went wrong, the same words together, the most frequent first, each with a row to look at."""
+    messages = peek.messages(rows.job)
     groups = Counter(alike(message) for message in messages.values())
     examples: dict[str, tuple[int, str]] = {}
-    for request, message in messages.items():
+    for request, message in sorted(messages.items()):
         examples.setdefault(alike(message), (request, message))
     items = "".join(
         f"<tr><td>{count:,} time{'' if count == 1 else 's'}</td><td><code>{esc(said(examples[group][1]))}</code></td>"
-        f"<td>request {examples[group][0]:,}</td></tr>"
+        f"<td>{esc(rows.label_of(examples[group][0]))}{'' if count == 1 else ', for one'}</td></tr>"
         for group, count in groups.most_common(_GROUPS)
     )
-    seen = job.snapshot
+    seen = rows.job.snapshot
     bad = seen[Status.FAILED] + seen[Status.EXPIRED] + seen[Status.REJECTED]
     unread = max(bad - len(messages), 0)
     more = f"<div>{unread:,} more that nobody has read: <code>job.failures()</code></div>" if unread else ""

@@ -73,6 +73,7 @@ class JobView:
         self.head = widgets.HTML(panel_html.head(job, None)).add_class("sma-html")
         self.said = widgets.Label(layout={"display": "none"}).add_class("sma-said")
         self.heads = Heads(job, self._in_sight, fetched=lambda: screen.call(self.table.refresh), tell=self.say)
+        self.rows.is_fetching = lambda: self.heads.goes_on
         self.fetches = widgets.Checkbox(
             value=for_show("fetch_answers"), description="Fetch the answers in sight, a GET each", indent=False
         )
@@ -81,7 +82,7 @@ class JobView:
         self.pages = Pages(
             {
                 "Latency": lambda: panel_html.histogram(self.rows.latency()),
-                "Failures": lambda: panel_html.failures(job),
+                "Failures": lambda: panel_html.failures(self.rows),
                 "Events": lambda: panel_html.events(tuple(self.events.told)),
             },
             soon=lambda: screen.call(self.pages.refresh),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections import OrderedDict, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
@@ -37,7 +37,12 @@ _HEAD_CHARACTERS = 60
 _REMEMBERED = 4_000
 _RATE_SECONDS = 15.0
 
-# A line of the table: the row's place, its label, status, attempt, time, latency, payload and answer.
+# What stands where an answer is that nobody has fetched: it is on its way, or nobody has asked for it.
+ON_ITS_WAY, NOT_FETCHED = "…", "not fetched"
+# The mark of such a line, so that nobody takes the words for the answer.
+UNREAD = "unread"
+
+# A line of the table: the row's place, its label, status, attempt, time, latency, payload and answer, and its mark.
 Line = list[Any]
 
 
@@ -57,6 +62,8 @@ class JobRows:
         self._found: tuple[str, BoolArray] = ("", np.zeros(0, dtype=np.bool_))
         self._pace: deque[tuple[float, int]] = deque()
         self._counted: tuple[int, list[int]] = (-1, [])
+        # Whether the answers in sight are fetched unasked.
+        self.is_fetching: Callable[[], bool] = lambda: False
         # What has come of the last thing that somebody did, for who hears the state read.
         self.said = ""
 
@@ -66,7 +73,7 @@ class JobRows:
     @property
     def revision(self) -> Any:
         """Changes whenever a line may have changed."""
-        return peek.revision(self.job), self.job.snapshot
+        return peek.revision(self.job), self.job.snapshot, self.is_fetching()
 
     # Columns
 
@@ -121,6 +128,11 @@ class JobRows:
         """The request that answers a row."""
         return row if self._requests is None else int(self._requests[row])
 
+    def label_of(self, request: int) -> str:
+        """The label of the first row that a request answers."""
+        row = request if self._requests is None else int(np.argmax(self._requests == request))
+        return short(label(self._index, row))
+
     # Lines
 
     def lines(self, rows: IntArray) -> list[Line]:
@@ -128,6 +140,8 @@ class JobRows:
         requests = rows if self._requests is None else self._requests[rows]
         known = peek.lines(self.job, requests)
         payloads, answers = self._payload_heads(rows), peek.answer_heads(self.job, rows)
+        is_unread = (known.status == Status.COMPLETED) & np.isin(requests, peek.unread(self.job, requests))
+        instead = ON_ITS_WAY if self.is_fetching() else NOT_FETCHED
         return [
             [
                 row,
@@ -137,7 +151,8 @@ class JobRows:
                 clock(known.accepted_at[at]),
                 seconds(known.accepted_at[at], known.finished_at[at]),
                 payloads[at],
-                said(known.messages[at]) or short(answers[at]),
+                instead if is_unread[at] else said(known.messages[at]) or short(answers[at]),
+                UNREAD if is_unread[at] else "",
             ]
             for at, row in enumerate(rows.tolist())
         ]
@@ -221,6 +236,11 @@ def state(seen: Snapshot) -> str:
     if seen.paused is not None:
         return "paused"
     return "sending stopped" if seen.stopped else "running"
+
+
+def at_rest(line: Line) -> Line:
+    """A line for a page without a kernel, where nothing is on its way any more."""
+    return [*line[:-2], NOT_FETCHED, UNREAD] if line[-1] == UNREAD else line
 
 
 def short(text: str) -> str:

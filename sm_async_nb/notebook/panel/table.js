@@ -1,5 +1,5 @@
 // The table of a job: it draws the rows that are looked at, and asks for no others.
-// Whatever anybody says is put in as textContent, never as HTML.
+// Whatever anybody says is set as a property of a node, never as HTML.
 
 export const ROW = 24; // pixels
 const TALLEST = 8e6; // pixels; browsers lay out little more
@@ -161,14 +161,11 @@ function render({ model, el }) {
     put(figures, { textContent: head.figures });
   }
 
-  function line(at) {
-    while (pool.length <= at) {
-      const row = make(space, "div", "", { role: "row", onclick: () => (go(row.ariaRowIndex - 2), enter()) });
-      columns.forEach((_, c) => make(row, "div", `c${c}`, { role: "gridcell" }));
-      pair(row.children[1]);
-      pool.push(row);
-    }
-    return pool[at];
+  function addLine() {
+    const row = make(space, "div", "", { role: "row", onclick: () => (go(row.ariaRowIndex - 2), enter()) });
+    columns.forEach((_, c) => make(row, "div", `c${c}`, { role: "gridcell" }));
+    pair(row.children[1]);
+    pool.push(row);
   }
 
   function draw() {
@@ -179,27 +176,28 @@ function render({ model, el }) {
     const { first, push } = look(), top = grid.scrollTop;
     Object.assign(place, { row: current, top, focus: grid.matches(":focus") });
     const count = Math.min(page() + 2, Math.max(total - first, 0));
-    for (let i = 0; i < Math.max(count, pool.length); i++) {
-      const node = line(i), at = first + i, row = rows.get(at), word = row?.[2];
-      const hidden = i >= count;
+    while (pool.length < count) addLine();
+    pool.forEach((node, i) => {
+      const at = first + i, row = rows.get(at), word = row?.[2], hidden = i >= count;
       put(node, { hidden, id: hidden ? "" : `${id}-${at}` });
-      if (hidden) continue;
+      if (hidden) return;
       node.style.transform = `translateY(${top - push + i * ROW}px)`;
-      put(node, { ariaRowIndex: `${at + 2}`, ariaSelected: `${at === current}`, className: `sma-row s${word}` });
-      for (let c = 0; c < columns.length; c++) {
+      const className = `sma-row s${word} ${row?.[8] ?? ""}`;
+      put(node, { ariaRowIndex: `${at + 2}`, ariaSelected: `${at === current}`, className });
+      columns.forEach((_, c) => {
         const [icon, text] = node.children[c].children;
         if (icon) put(icon, { textContent: icons[word] ?? "" });
-        put(text ?? node.children[c], { textContent: (text ? statuses[word] : row?.[c + 1]) ?? "" });
-      }
-    }
+        const textContent = (text ? statuses[word] : row?.[c + 1]) ?? "";
+        put(text ?? node.children[c], { textContent, title: textContent });
+      });
+    });
     grid.setAttribute("aria-activedescendant", `${id}-${current}`);
     if (asked !== `${wanted(first, page() + 1, total)}`) timer ||= setTimeout(subscribe, 30);
   }
 
   function subscribe() {
     timer = 0;
-    const { first } = look();
-    const [start, count] = wanted(first, page() + 1, total);
+    const { first } = look(), [start, count] = wanted(first, page() + 1, total);
     asked = `${[start, count]}`;
     for (const at of rows.keys()) if (at < start || at >= start + count) rows.delete(at);
     send("window", { start, count, first, page: page() + 1 });

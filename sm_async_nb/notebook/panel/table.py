@@ -21,7 +21,7 @@ import traitlets
 
 from sm_async_nb.core.columns import BoolArray, IntArray
 from sm_async_nb.notebook.panel import window
-from sm_async_nb.notebook.panel.rows import COLUMNS, ICONS, WORDS, Line
+from sm_async_nb.notebook.panel.rows import COLUMNS, ICONS, WORDS, Line, at_rest
 from sm_async_nb.notebook.panel.screen import guarded
 
 HERE = Path(__file__).parent
@@ -35,6 +35,8 @@ _MOST_UNHEARD = 50
 _SORTING_SHARE = 1 / 30
 _SORT_EVERY_SECONDS = 1.0
 _SAVED_ROWS = 100
+# Labels of so many characters get more room.
+_LABEL_CLASSES = {"sma-long-labels": 9, "sma-longer-labels": 17}
 
 _GONE = (
     "The kernel has not answered for some seconds: it is busy with a cell, or gone, and what is shown here may be old."
@@ -169,7 +171,7 @@ class Table:
         with self._lock:
             self._sort()
             lines = self.rows.lines(window.cut(len(self.rows), self._order, 0, _SAVED_ROWS))
-            return {"rows": lines, "head": {**self.rows.head(), "total": len(lines)}}
+            return {"rows": [at_rest(line) for line in lines], "head": {**self.rows.head(), "total": len(lines)}}
 
     def _view(self, view_id: str) -> _View:
         if view_id not in self._views:
@@ -256,6 +258,10 @@ class Grid(anywidget.AnyWidget):
             "gone": _GONE.format(uri=uri),
         }
         super().__init__(labels=labels, asked=to_json(window.Asked()), saved=saved)
+        longest = max((len(line[1]) for line in saved["rows"]), default=0)
+        for name, least in _LABEL_CLASSES.items():
+            if longest >= least:
+                self.add_class(name)
         self.on_msg(lambda _widget, content, _buffers: guarded(lambda: hear(content)))
 
 
