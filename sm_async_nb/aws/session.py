@@ -86,7 +86,7 @@ def _new_aio_session(session: Session) -> AioSession:
     it. Credentials are asked of the boto3 session each time, so that assumed roles and SSO are refreshed there, once.
     """
     source = botocore_session(session)
-    aio = AioSession(profile=source.profile)
+    aio = _AioSession(source)
     for name, value in source.instance_variables().items():
         aio.set_config_variable(name, value)
     if source.get_default_client_config() is not None:
@@ -129,6 +129,22 @@ def forget_credentials(session: Session) -> None:
 def botocore_session(session: Session) -> Any:
     """The botocore session inside a boto3 one, which boto3 offers no public way to."""
     return session._session  # noqa: SLF001
+
+
+class _AioSession(AioSession):  # type: ignore[misc]
+    """Its clients go where those of the botocore session ``source`` go, if that one tells: a local endpoint's does.
+
+    Anything else that decides on an address, such as an AWS_ENDPOINT_URL* variable, aiobotocore finds by itself.
+    """
+
+    def __init__(self, source: Any) -> None:
+        super().__init__(profile=source.profile)
+        self._told = getattr(source, "endpoint_url", None)
+
+    def create_client(self, service_name: str, *arguments: Any, endpoint_url: str | None = None, **options: Any) -> Any:
+        if endpoint_url is None and self._told is not None:
+            endpoint_url = self._told(service_name)
+        return super().create_client(service_name, *arguments, endpoint_url=endpoint_url, **options)
 
 
 class _BorrowedCredentials(AioCredentials):  # type: ignore[misc]

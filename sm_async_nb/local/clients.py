@@ -52,5 +52,5 @@ class Clients:
 
     def _new_client(self, service: str) -> Any:
         # The address is said: a variable that is left over from an earlier local endpoint would win otherwise.
-        url = self._addresses.s3_url if service == "s3" else self._addresses.endpoint_url
+        url = self._addresses.of(service)
         return self._session.create_client(service, endpoint_url=url, config=AioConfig(**_CLIENT_CONFIG))

@@ -11,6 +11,7 @@ from botocore.exceptions import ClientError
 
 from sm_async_nb.local.invocation import EndpointConfig
 from sm_async_nb.local.wire import (
+    ACCOUNT_ID,
     endpoint_not_asynchronous,
     endpoint_not_found,
     endpoint_without_output_path,
@@ -24,10 +25,16 @@ FRESH_SECONDS = 1.0
 
 
 class ControlPlane:
-    """Looks endpoints up by name, through an aiobotocore ``sagemaker`` client, at most about once a second each."""
+    """Looks endpoints up by name, through an aiobotocore ``sagemaker`` client, at most about once a second each.
 
-    def __init__(self, client: Any, *, monotonic: Callable[[], float] = time.monotonic) -> None:
+    ``account_id`` is whose endpoints they are, which a refusal names.
+    """
+
+    def __init__(
+        self, client: Any, *, account_id: str = ACCOUNT_ID, monotonic: Callable[[], float] = time.monotonic
+    ) -> None:
         self._client = client
+        self._account_id = account_id
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, EndpointConfig]] = {}
         self._looking = asyncio.Lock()
@@ -61,16 +68,20 @@ class ControlPlane:
         except ClientError as error:
             if error.response["Error"]["Code"] != "ValidationException":
                 raise
-            raise endpoint_not_found(endpoint_name) from error
+            raise endpoint_not_found(endpoint_name, self._account_id) from error
         name = endpoint["EndpointConfigName"]
         described = await self._client.describe_endpoint_config(EndpointConfigName=name)
-        config = read_config(endpoint_name, described, endpoint)
+        config = read_config(endpoint_name, described, endpoint, account_id=self._account_id)
         self._known[endpoint_name] = (self._monotonic(), config)
         return config
 
 
 def read_config(
-    endpoint_name: str, described: Mapping[str, Any], endpoint: Mapping[str, Any] | None = None
+    endpoint_name: str,
+    described: Mapping[str, Any],
+    endpoint: Mapping[str, Any] | None = None,
+    *,
+    account_id: str = ACCOUNT_ID,
 ) -> EndpointConfig:
     """DescribeEndpointConfig's answer, and DescribeEndpoint's, as an :class:`EndpointConfig`.
 
@@ -81,7 +92,7 @@ def read_config(
     """
     asynchronous = described.get("AsyncInferenceConfig")
     if not asynchronous:
-        raise endpoint_not_asynchronous(endpoint_name)
+        raise endpoint_not_asynchronous(endpoint_name, account_id)
     output = asynchronous["OutputConfig"]
     notified = output.get("NotificationConfig", {})
     if not (output.get("S3OutputPath") or notified.get("SuccessTopic")):

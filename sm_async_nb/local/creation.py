@@ -1,7 +1,4 @@
-"""Buckets and endpoints, created by ordinary SDK calls, as anyone may create them against the local endpoint.
-
-``endpoint_url`` is always said: a variable that is left over from an earlier local endpoint would win otherwise.
-"""
+"""Buckets and endpoints, created by ordinary SDK calls, as anyone may create them against the local endpoint."""
 
 from __future__ import annotations
 
@@ -34,9 +31,9 @@ class NotificationQueue:
     error_topic: str
 
 
-def create_bucket(session: boto3.Session, endpoint_url: str, bucket: str) -> None:
+def create_bucket(session: boto3.Session, bucket: str) -> None:
     """Create the bucket in the session's region; one that is there already is left as it is."""
-    with closing(session.client("s3", endpoint_url=endpoint_url, config=_CLIENT_CONFIG)) as s3:
+    with closing(session.client("s3", config=_CLIENT_CONFIG)) as s3:
         if bucket in {there["Name"] for there in s3.list_buckets()["Buckets"]}:
             return
         # us-east-1 is the one region that must not be named as a constraint.
@@ -46,9 +43,7 @@ def create_bucket(session: boto3.Session, endpoint_url: str, bucket: str) -> Non
         )
 
 
-def create_endpoint(
-    session: boto3.Session, endpoint_url: str, config: EndpointConfig, *, asynchronous: bool = True
-) -> None:
+def create_endpoint(session: boto3.Session, config: EndpointConfig, *, asynchronous: bool = True) -> None:
     """CreateModel, CreateEndpointConfig and CreateEndpoint, all by the endpoint's name."""
     name = config.endpoint_name
     variant = {
@@ -59,7 +54,7 @@ def create_endpoint(
         "InitialInstanceCount": max(1, config.instances),
     }
     more = {"AsyncInferenceConfig": async_inference_config(config)} if asynchronous else {}
-    with closing(session.client("sagemaker", endpoint_url=endpoint_url, config=_CLIENT_CONFIG)) as sagemaker:
+    with closing(session.client("sagemaker", config=_CLIENT_CONFIG)) as sagemaker:
         sagemaker.create_model(ModelName=name, ExecutionRoleArn=_ROLE_ARN, PrimaryContainer={"Image": _IMAGE})
         sagemaker.create_endpoint_config(EndpointConfigName=name, ProductionVariants=[variant], **more)
         sagemaker.create_endpoint(EndpointName=name, EndpointConfigName=name)
@@ -81,10 +76,12 @@ def async_inference_config(config: EndpointConfig) -> dict[str, Any]:
     return {"OutputConfig": output, "ClientConfig": {"MaxConcurrentInvocationsPerInstance": limit}}
 
 
-def create_notification_queue(session: boto3.Session, endpoint_url: str, name: str) -> NotificationQueue:
+def create_notification_queue(session: boto3.Session, name: str) -> NotificationQueue:
     """Two topics, and a queue that is subscribed to both; what is there already by these names is used."""
-    how: dict[str, Any] = {"endpoint_url": endpoint_url, "config": _CLIENT_CONFIG}
-    with closing(session.client("sns", **how)) as sns, closing(session.client("sqs", **how)) as sqs:
+    with (
+        closing(session.client("sns", config=_CLIENT_CONFIG)) as sns,
+        closing(session.client("sqs", config=_CLIENT_CONFIG)) as sqs,
+    ):
         queue_url = sqs.create_queue(QueueName=f"{name}-notifications")["QueueUrl"]
         attributes = sqs.get_queue_attributes(QueueUrl=queue_url, AttributeNames=["QueueArn"])["Attributes"]
         topics = [sns.create_topic(Name=f"{name}-{which}")["TopicArn"] for which in ("success", "error")]

@@ -60,7 +60,7 @@ class Calls:
 
 def operation_of(environ: Mapping[str, Any]) -> str:
     """``"s3 PutObject"``, ``"sagemaker DescribeEndpoint"``; where it cannot be told, ``"<service> <METHOD>"``."""
-    service = _service(environ.get("HTTP_AUTHORIZATION", ""))
+    service = service_of(environ)
     target = environ.get("HTTP_X_AMZ_TARGET", "")
     if target:
         return f"{service} {target.rpartition('.')[2]}"
@@ -68,9 +68,10 @@ def operation_of(environ: Mapping[str, Any]) -> str:
     return f"{service} {_s3_operation(environ, method) if service == 's3' else method}"
 
 
-def _service(authorization: str) -> str:
+def service_of(environ: Mapping[str, Any]) -> str:
+    """Whose request it is, as it was signed: ``"s3"``, ``"sagemaker"``."""
     # An unsigned request is S3's: nothing else here may be asked anonymously, and presigned addresses are S3's too.
-    scope = _CREDENTIAL_SCOPE.search(authorization)
+    scope = _CREDENTIAL_SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
     return scope["service"] if scope else "s3"
 
 

@@ -13,6 +13,7 @@ from sm_async_nb.local.invocation_faults import after_enqueue, before_enqueue
 from sm_async_nb.local.loopback import reset_on_close
 from sm_async_nb.local.signature import SignedRequest, read_signature, verify
 from sm_async_nb.local.wire import (
+    ACCOUNT_ID,
     Refusal,
     Reply,
     accepted_reply,
@@ -31,7 +32,11 @@ _LARGEST_BODY_BYTES = 64 * 1024 * 1024
 
 
 def application(
-    fleet: Fleet, record: Callable[[str], None], injector: Injector, secrets: Mapping[str, str] | None = None
+    fleet: Fleet,
+    record: Callable[[str], None],
+    injector: Injector,
+    secrets: Mapping[str, str] | None = None,
+    account_id: str = ACCOUNT_ID,
 ) -> web.Application:
     """The application.
 
@@ -41,6 +46,8 @@ def application(
         Told of every InvokeEndpointAsync.
     secrets
         Secret access keys by access key id, to verify signatures with; None only asks that there is a signature.
+    account_id
+        Whose endpoints they are, which a refusal names.
     """
 
     async def invoke_endpoint_async(request: web.Request) -> Reply:
@@ -56,7 +63,7 @@ def application(
 
     async def invoke_endpoint(request: web.Request) -> Reply:
         _check_signature(request, await request.read(), secrets)
-        raise endpoint_is_asynchronous(request.match_info["endpoint_name"])
+        raise endpoint_is_asynchronous(request.match_info["endpoint_name"], account_id)
 
     async def anything_else(request: web.Request) -> Reply:
         raise unknown_operation(request.method, request.path)

@@ -26,6 +26,7 @@ from sm_async_nb.local.objects import S3Objects
 from sm_async_nb.local.routes import application
 from sm_async_nb.local.sdk_config import Addresses
 from sm_async_nb.local.topics import SnsTopics
+from sm_async_nb.local.wire import ACCOUNT_ID
 
 _LARGEST_HEADER_BYTES = 64 * 1024
 
@@ -50,6 +51,8 @@ class RuntimeServer:
         Where the endpoints read and write; an S3 client's by default.
     secrets
         The keys that signatures are verified with; None verifies none.
+    account_id
+        Whose endpoints they are, which a refusal names.
     host, port
         Where to listen; port 0 is any that is free.
     """
@@ -62,12 +65,16 @@ class RuntimeServer:
         injector: Injector,
         store: ObjectStore | None = None,
         secrets: Mapping[str, str] | None = None,
+        account_id: str = ACCOUNT_ID,
         host: str = LOOPBACK,
         port: int = 0,
     ) -> None:
         self._new_endpoint = new_endpoint
         self._store = store
-        self._new_application = partial(application, record=record, injector=injector, secrets=secrets)
+        self._account_id = account_id
+        self._new_application = partial(
+            application, record=record, injector=injector, secrets=secrets, account_id=account_id
+        )
         self._socket = socket.create_server((host, port))
         self._host = host
         self._port: int = self._socket.getsockname()[1]
@@ -164,7 +171,7 @@ class RuntimeServer:
     @asynccontextmanager
     async def _fleet(self, clients: Clients) -> AsyncIterator[Fleet]:
         store, topics = self._store or S3Objects(clients), SnsTopics(clients)
-        control_plane = ControlPlane(await clients.get("sagemaker"))
+        control_plane = ControlPlane(await clients.get("sagemaker"), account_id=self._account_id)
         async with asyncio.TaskGroup() as tasks:
             fleet = Fleet(control_plane, lambda config: self._new_endpoint(config, store, topics), tasks, clients)
             try:

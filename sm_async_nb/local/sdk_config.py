@@ -1,4 +1,4 @@
-"""How an SDK is pointed at the local endpoint: by environment variables, or by a configuration file of its own."""
+"""How an SDK is pointed at the local endpoint: by environment variables, or by a session of its own."""
 
 from __future__ import annotations
 
@@ -13,6 +13,9 @@ from botocore.loaders import create_loader
 
 # In the User-Agent of the local endpoint's own calls, so that they are told apart from the user's.
 OWN_USER_AGENT: Final = "sm-async-local"
+
+# The runtime has a name of old days, which the SDK still knows.
+_RUNTIME = ("sagemaker-runtime", "runtime.sagemaker")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,6 +38,10 @@ class Addresses:
     runtime_url: str
     s3_url: str
     region_name: str
+
+    def of(self, service_name: str) -> str:
+        """Where a client of this service is to go."""
+        return {**dict.fromkeys(_RUNTIME, self.runtime_url), "s3": self.s3_url}.get(service_name, self.endpoint_url)
 
 
 def found_keys() -> Keys:
@@ -86,7 +93,7 @@ def point_at(session: Any, config_file: Path) -> None:
     """Make a fresh botocore (or aiobotocore) session read this configuration file and no other.
 
     The profile is named so that neither AWS_PROFILE nor credentials in the environment have a say. An
-    AWS_ENDPOINT_URL* variable does: botocore asks the environment before any file.
+    AWS_ENDPOINT_URL* variable does, unless a client is told where to go: botocore asks the environment before any file.
     """
     session.register_component("data_loader", _loader())
     for variable in ("config_file", "credentials_file"):
@@ -100,11 +107,28 @@ def _loader() -> Any:
     return create_loader()
 
 
-def boto3_session(config_file: Path, region_name: str) -> boto3.Session:
-    """A boto3 session that reaches the local endpoint with no environment variable at all."""
-    session = botocore.session.Session()
+def boto3_session(config_file: Path, addresses: Addresses) -> boto3.Session:
+    """A boto3 session that reaches the local endpoint, whatever the environment says."""
+    session = _Session(addresses)
     point_at(session, config_file)
-    return boto3.Session(botocore_session=session, region_name=region_name)
+    return boto3.Session(botocore_session=session, region_name=addresses.region_name)
+
+
+class _Session(botocore.session.Session):  # type: ignore[misc]
+    """A botocore session that tells each client where to go, which an AWS_ENDPOINT_URL* variable cannot change."""
+
+    def __init__(self, addresses: Addresses) -> None:
+        super().__init__()
+        self._addresses = addresses
+
+    def endpoint_url(self, service_name: str) -> str:
+        """Where the clients of a service go. The package's own aiobotocore clients are made with it too."""
+        return self._addresses.of(service_name)
+
+    def create_client(self, service_name: str, *arguments: Any, endpoint_url: str | None = None, **options: Any) -> Any:
+        """As botocore's; an ``endpoint_url`` that is said is obeyed."""
+        url = endpoint_url or self.endpoint_url(service_name)
+        return super().create_client(service_name, *arguments, endpoint_url=url, **options)
 
 
 def _has_own_s3(addresses: Addresses) -> bool:

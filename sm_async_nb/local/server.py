@@ -33,8 +33,9 @@ if TYPE_CHECKING:
 class LocalEndpoint:
     """An asynchronous endpoint on loopback, which unmodified boto3, aiobotocore and s3fs reach.
 
-    Its S3 and control plane are moto's server. moto has one state per process: of several local endpoints that are
-    open at the same time, each sees the buckets and endpoints of the others, so give them different names.
+    Its S3 and control plane are moto's server. Of several that are open in one process at the same time, each is an
+    AWS account of its own: it sees, answers and counts its own endpoints alone, even where they have the same name. S3
+    is one for all of them.
 
     Parameters
     ----------
@@ -269,11 +270,13 @@ class LocalEndpoint:
             opened.resources.close()
 
     def session(self) -> boto3.Session:
-        """A boto3 session that reaches the local endpoint, whatever profile and credentials are set elsewhere.
+        """A boto3 session that reaches this local endpoint, whatever the environment and other files say.
 
-        An AWS_ENDPOINT_URL* variable in the environment still wins, since botocore asks there first.
+        An AWS_ENDPOINT_URL* variable of another local endpoint, closed or open, has no say either: not for clients that
+        the session makes, nor for the jobs it is passed to.
         """
-        return sdk_config.boto3_session(self._opened().config_file, self.region_name)
+        opened = self._opened()
+        return sdk_config.boto3_session(opened.config_file, opened.addresses)
 
     def reset_calls(self) -> None:
         """Count from zero again."""
@@ -328,7 +331,7 @@ class LocalEndpoint:
             include_inference_response_in=self._include_inference_response_in,
         )
         opened = self._opened()
-        creation.create_endpoint(opened.session, opened.addresses.endpoint_url, config, asynchronous=asynchronous)
+        creation.create_endpoint(opened.session, config, asynchronous=asynchronous)
 
     def _state(self) -> str:
         if self._open is None:
@@ -354,7 +357,6 @@ class LocalEndpoint:
             region_name=self.region_name,
         )
         sdk_config.write_config_file(config_file, addresses, keys)
-        substrate.start()
         runtime.start(config_file, addresses)
         return _Open(
             resources=resources,
@@ -362,7 +364,7 @@ class LocalEndpoint:
             config_file=config_file,
             environment=sdk_config.environment(addresses, keys),
             runtime=runtime,
-            session=sdk_config.boto3_session(config_file, self.region_name),
+            session=sdk_config.boto3_session(config_file, addresses),
         )
 
     def _servers(self, resources: ExitStack, keys: Keys) -> tuple[Substrate, RuntimeServer]:
@@ -382,12 +384,14 @@ class LocalEndpoint:
             port=self._port and self._port + 1,
         )
         resources.callback(substrate.close)
+        substrate.start()
         runtime = RuntimeServer(
             new_endpoint=self._new_endpoint,
             record=self._calls.record,
             injector=self._injector,
             store=None if self._s3_endpoint_url else MotoObjects(self.region_name),
             secrets={keys.access_key_id: keys.secret_access_key} if self._verify_signatures else None,
+            account_id=substrate.account_id,
             host=self._host,
             port=self._port,
         )
@@ -397,9 +401,9 @@ class LocalEndpoint:
 
     def _create_what_was_asked_for(self) -> None:
         opened = self._opened()
-        creation.create_bucket(opened.session, opened.addresses.s3_url, self.bucket)
+        creation.create_bucket(opened.session, self.bucket)
         if self._notifications:
-            self._queue = creation.create_notification_queue(opened.session, opened.addresses.endpoint_url, self.bucket)
+            self._queue = creation.create_notification_queue(opened.session, self.bucket)
         for endpoint_name in self._endpoint_names:
             self.create_endpoint(endpoint_name)
 

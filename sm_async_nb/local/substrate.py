@@ -1,7 +1,9 @@
 """S3 and the control plane: moto's server, in this process, on a thread and a loopback port of its own.
 
-moto keeps its state once per process, whatever the number of its servers. So two substrates that are alive at the
-same time show the same buckets and endpoints, and a substrate that starts alone starts with none.
+moto keeps its state once per process, whatever the number of its servers, and by accounts. So each substrate is an
+account of its own: of two that are alive at the same time neither sees what the other has, be it endpoints, topics,
+queues or metrics. Only S3 is one for all, as the names of buckets are at AWS. A substrate that starts alone starts with
+nothing at all.
 
 werkzeug's own request handler closes the connection after every answer, and waits 10 ms before it does. Clients of
 S3 keep connections alive, hence a request handler of our own around moto's application.
@@ -14,9 +16,10 @@ import json
 import socket
 import sys
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from http import HTTPStatus
+from itertools import count
 from typing import Any, ClassVar
 
 from moto.moto_server import werkzeug_app
@@ -26,8 +29,9 @@ from werkzeug.test import Client, run_wsgi_app
 from sm_async_nb.local.facade import OWN_CALL, ControlPlaneFacade, Listener
 from sm_async_nb.local.faults import ConnectionReset, Injector
 from sm_async_nb.local.loopback import LOOPBACK, reset_on_close, resets_on_close
-from sm_async_nb.local.operations import operation_of
+from sm_async_nb.local.operations import operation_of, service_of
 from sm_async_nb.local.s3_faults import Application, S3Faults
+from sm_async_nb.local.wire import ACCOUNT_ID
 
 # How often the accepting thread looks whether it should end; close() waits this long at most for it.
 _POLL_SECONDS = 0.05
@@ -37,6 +41,9 @@ _LAST_ANSWER = 0.2
 
 # How often a LIST is tried that somebody's PUT disturbed.
 _LOOKS = 20
+
+# Whose account a request is about; moto has it for this. Without, an account is found by the access key.
+_ACCOUNT_HEADER = "HTTP_X_MOTO_ACCOUNT_ID"
 
 _JSON = {"Content-Type": "application/json"}
 _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
@@ -53,6 +60,7 @@ class Substrate:
     """
 
     _alive: ClassVar[int] = 0
+    _accounts: ClassVar[Iterator[int]]
     _lock: ClassVar[threading.Lock] = threading.Lock()
 
     def __init__(
@@ -80,11 +88,19 @@ class Substrate:
         """Where S3 and the control plane are, as ``http://127.0.0.1:<port>``."""
         return f"http://{self._host}:{self._server.port}"
 
+    @property
+    def account_id(self) -> str:
+        """The account of everything here but S3, from the start on."""
+        return self._moto.account_id
+
     def start(self) -> None:
         """Serve. All of moto's state is emptied first, unless another substrate of this process is using it."""
         with self._lock:
             if not Substrate._alive:
                 Client(self._moto).post("/moto-api/reset")
+                Substrate._accounts = count(int(ACCOUNT_ID))
+            # Never that of a substrate which is closed: what it had is still there, until moto is emptied.
+            self._moto.account_id = str(next(Substrate._accounts))
             Substrate._alive += 1
         self._thread.start()
 
@@ -104,11 +120,20 @@ class Substrate:
 
 
 class _Dispatcher(werkzeug_app.DomainDispatcherApplication):
-    """moto's application, which remembers what a host means: moto lists its own folder to find out, each time."""
+    """moto's application, as one account sees it: ``account_id``.
+
+    It remembers what a host means: moto lists its own folder to find out, each time.
+    """
 
     def __init__(self, create_app: Any) -> None:
         super().__init__(create_app)
+        self.account_id = ACCOUNT_ID
         self._backends: dict[str | None, Any] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Any) -> Any:
+        if service_of(environ) != "s3":
+            environ = {**environ, _ACCOUNT_HEADER: self.account_id}
+        return super().__call__(environ, start_response)
 
     def get_backend_for_host(self, host: str | None) -> Any:
         if host not in self._backends:

@@ -25,7 +25,7 @@ from botocore.loaders import create_loader
 from sm_async_nb.core.request import Field, python_pattern, read_fields
 from sm_async_nb.local.invocation import Accepted
 
-# moto's; it is part of the service's own words about an unknown endpoint.
+# moto's, unless told otherwise; an account is part of the service's own words about an unknown endpoint.
 ACCOUNT_ID = "123456789012"
 
 _OUTPUT_LOCATION = "X-Amzn-SageMaker-OutputLocation"
@@ -99,13 +99,13 @@ def refusal_reply(refusal: Refusal) -> Reply:
     return _reply(refusal.status, {"Message": str(refusal)}, {"x-amzn-ErrorType": refusal.code})
 
 
-def endpoint_not_found(endpoint_name: str) -> Refusal:
-    return Refusal(f"Endpoint {endpoint_name} of account {ACCOUNT_ID} not found.")
+def endpoint_not_found(endpoint_name: str, account_id: str = ACCOUNT_ID) -> Refusal:
+    return Refusal(f"Endpoint {endpoint_name} of account {account_id} not found.")
 
 
-def endpoint_not_asynchronous(endpoint_name: str) -> Refusal:
+def endpoint_not_asynchronous(endpoint_name: str, account_id: str = ACCOUNT_ID) -> Refusal:
     return Refusal(
-        f"Endpoint {endpoint_name} of account {ACCOUNT_ID} is not an asynchronous endpoint: "
+        f"Endpoint {endpoint_name} of account {account_id} is not an asynchronous endpoint: "
         "its endpoint configuration has no AsyncInferenceConfig."
     )
 
@@ -117,9 +117,9 @@ def endpoint_without_output_path(endpoint_name: str) -> Refusal:
     )
 
 
-def endpoint_is_asynchronous(endpoint_name: str) -> Refusal:
+def endpoint_is_asynchronous(endpoint_name: str, account_id: str = ACCOUNT_ID) -> Refusal:
     """What InvokeEndpoint is told by an endpoint that takes asynchronous invocations only."""
-    return Refusal(f"Endpoint {endpoint_name} of account {ACCOUNT_ID} takes asynchronous invocations only.")
+    return Refusal(f"Endpoint {endpoint_name} of account {account_id} takes asynchronous invocations only.")
 
 
 def unknown_operation(method: str, path: str) -> Refusal:

@@ -113,7 +113,10 @@ def test_a_missing_input_is_accepted_and_leaves_nothing(local):
 
 def test_an_unknown_endpoint_is_refused_in_the_services_words(local):
     """With the account's number."""
-    assert "Endpoint nobody of account 123456789012 not found." == refusal(EndpointName="nobody")
+    with client("sts") as sts:
+        account = sts.get_caller_identity()["Account"]
+
+    assert f"Endpoint nobody of account {account} not found." == refusal(EndpointName="nobody")
 
 
 def test_a_synchronous_endpoint_is_refused(local):

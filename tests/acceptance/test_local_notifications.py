@@ -71,10 +71,8 @@ def test_a_success_arrives_in_the_envelope_of_sns(local):
     response = invoke(local, InferenceId="row-7", Accept="text/plain", CustomAttributes="trace=1")
     ((envelope, message),) = received(local)
 
-    assert ("Notification", f"arn:aws:sns:us-east-1:123456789012:{BUCKET}-success") == (
-        envelope["Type"],
-        envelope["TopicArn"],
-    )
+    assert "Notification" == envelope["Type"]
+    assert envelope["TopicArn"].endswith(f":{BUCKET}-success")
     assert ("Completed", "row-7", "us-east-1") == (
         message["invocationStatus"],
         message["inferenceId"],
