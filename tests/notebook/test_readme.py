@@ -1,4 +1,4 @@
-"""What the README prints is typed as it stands, in the order that it says: what makes frame and endpoint comes first."""
+"""What the README prints is typed as it stands, in its own order: what makes frame and endpoint comes first."""
 
 from __future__ import annotations
 
