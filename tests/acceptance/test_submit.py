@@ -285,7 +285,7 @@ def test_an_interrupt_ends_the_waiting_and_not_the_job(wait):
         timer.join()
         go_on.set()
 
-        assert seconds < 3  # half a second where nothing else runs
+        assert seconds < 0.5
         assert str(interrupted.value) == runs_on(job)
         assert [{"x": 1}] == job.wait().results().to_dict("records")
 

@@ -124,7 +124,7 @@ def test_a_tab_never_waits_for_names(slow):
     names.settle(10)
 
     assert ([], [], 1) == (first, again, slow.asked)
-    assert seconds < 5  # the answer comes after ten
+    assert seconds < 0.2
     assert ["endpoint-1"] == names.known()
 
 

@@ -25,8 +25,6 @@ ours = lambda: [thread.name for thread in threading.enumerate() if thread.name.s
 give_up = time.monotonic() + 10
 while ours() and time.monotonic() < give_up: time.sleep(0.05)
 ours()"""
-# Seconds. It is half a second where nothing else runs, and what is waited for takes a minute.
-AT_ONCE = 3
 VIEW = "application/vnd.jupyter.widget-view+json"
 SUBMIT = "%%sm_async slow --data df --out job"
 IN_FLIGHT = "import time\nwhile job.snapshot[sm_async_nb.Status.ACCEPTED] < 12: time.sleep(0.05)"
@@ -73,7 +71,7 @@ def test_an_interrupt_of_a_wait_leaves_the_job_running(running, gate):
     gate.open()
     over = running.run("job.wait()")
 
-    assert interrupted.seconds < AT_ONCE
+    assert interrupted.seconds < 0.5
     assert ("error", "KeyboardInterrupt") == (interrupted.status, interrupted.error["ename"])
     assert "Traceback" not in interrupted.traceback
     assert "runs on (12 of 12 requests to go)" in interrupted.traceback
@@ -96,7 +94,7 @@ def test_an_interrupt_of_an_await_leaves_the_job_running_and_the_next_cell_alone
     gate.open()
     over = running.run("await job")
 
-    assert interrupted.seconds < AT_ONCE
+    assert interrupted.seconds < 0.5
     assert "error" == interrupted.status
     assert "runs on (12 of 12 requests to go)" in interrupted.traceback
     assert ("ok", "False") == (following.status, following.text)
@@ -117,7 +115,7 @@ def test_an_interrupt_of_a_loop_over_a_job_says_that_it_runs_on(running, gate, l
     gate.open()
     running.run("job.wait()")
 
-    assert interrupted.seconds < AT_ONCE
+    assert interrupted.seconds < 0.5
     assert "Traceback" not in interrupted.traceback
     assert "runs on (12 of 12 requests to go).\nIts wait() waits again" in interrupted.traceback
     assert ("ok", "False") == (following.status, following.text)
@@ -134,7 +132,7 @@ def test_an_interrupt_of_a_cell_that_waits_leaves_the_job_bound(running, gate):
     gate.open()
     over = running.run("%sm_async wait")
 
-    assert interrupted.seconds < AT_ONCE
+    assert interrupted.seconds < 0.5
     assert "job.wait() waits again, job.cancel() stops sending" in interrupted.traceback
     assert "Traceback" not in interrupted.traceback
     assert ("ok", "False") == (following.status, following.text)

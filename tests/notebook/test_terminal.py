@@ -115,7 +115,7 @@ def test_ctrl_c_ends_the_waiting_and_leaves_the_job(terminal, gate):
     gate.open()
     over = terminal.run("%sm_async wait")
 
-    assert seconds < 3  # half a second where nothing else runs; what is waited for takes a minute
+    assert seconds < 0.5
     assert "Traceback" not in told
     assert (
         "Interrupted: the waiting has ended, job interrupted runs on (12 of 12 requests to go).\n"
