@@ -1,8 +1,10 @@
 import json
 
 import pytest
+from reliability.scene import Model
 
-from sm_async_nb.local import LocalEndpoint
+from sm_async_nb.job.course import leave_all
+from sm_async_nb.local import Faults, LocalEndpoint
 from sm_async_nb.local.wire import installed_fields
 
 
@@ -31,3 +33,29 @@ def local():
 def session(local):
     local.reset_calls()
     return local.session()
+
+
+# For jobs that meet trouble: a module's own `local` has this model.
+
+
+@pytest.fixture(scope="module")
+def model():
+    return Model()
+
+
+@pytest.fixture(scope="module")
+def one_session(local):
+    """To read the SDK's models once is enough."""
+    return local.session()
+
+
+@pytest.fixture
+def job_session(one_session, local, model):
+    """Nothing is left of the test before: no faults, no counts, no shut door; and no job of this one runs on."""
+    model.reset()
+    local.faults = Faults()
+    local.reset_calls()
+    yield one_session
+    local.faults = Faults()
+    model.door.set()
+    leave_all()

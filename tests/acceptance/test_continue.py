@@ -4,21 +4,15 @@ import numpy as np
 import pandas as pd
 import pytest
 from reliability.kernels import Kernel
-from reliability.scene import Model, Wire, doubled, numbers, until
+from reliability.scene import Wire, doubled, numbers, until
 
 import sm_async_nb
 from sm_async_nb import Status
 from sm_async_nb.errors import JobChangedError
-from sm_async_nb.job.course import leave_all
 from sm_async_nb.local import LocalEndpoint
 
 BUCKET = "continued"
 PREFIX = f"s3://{BUCKET}/jobs"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return Model()
 
 
 @pytest.fixture(scope="module")
@@ -30,18 +24,9 @@ def local(model):
         yield running
 
 
-@pytest.fixture(scope="module")
-def one_session(local):
-    """To read the SDK's models once is enough."""
-    return local.session()
-
-
 @pytest.fixture
-def session(one_session, model):
-    model.reset()
-    yield one_session
-    model.door.set()
-    leave_all()
+def session(job_session):
+    return job_session
 
 
 @pytest.fixture

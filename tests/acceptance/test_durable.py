@@ -8,25 +8,19 @@ import warnings
 import pandas as pd
 import pytest
 from reliability.kernels import Kernel, KernelError
-from reliability.scene import Model, Wire, doubled, numbers, until
+from reliability.scene import Wire, doubled, numbers, until
 
 import sm_async_nb
 from sm_async_nb import errors
 from sm_async_nb.core import plan
 from sm_async_nb.errors import JobInUseError, SmAsyncWarning
 from sm_async_nb.job import registry, watching
-from sm_async_nb.job.course import leave_all
 from sm_async_nb.local import Faults, LocalEndpoint, Times
 
 BUCKET = "durable"
 PREFIX = f"s3://{BUCKET}/jobs"
 
 TIME = r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return Model()
 
 
 @pytest.fixture(scope="module")
@@ -44,21 +38,9 @@ def kernel(local):
         yield kernel
 
 
-@pytest.fixture(scope="module")
-def one_session(local):
-    """To read the SDK's models once is enough."""
-    return local.session()
-
-
 @pytest.fixture
-def session(one_session, local, model):
-    model.reset()
-    local.faults = Faults()
-    local.reset_calls()
-    yield one_session
-    local.faults = Faults()
-    model.door.set()
-    leave_all()
+def session(job_session):
+    return job_session
 
 
 def submit(session, frame, **options):

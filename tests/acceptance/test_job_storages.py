@@ -8,7 +8,7 @@ from functools import partial
 import pandas as pd
 import pytest
 from botocore.credentials import RefreshableCredentials
-from reliability.scene import Model, doubled, numbers, until
+from reliability.scene import doubled, numbers, until
 
 from sm_async_nb import Status
 from sm_async_nb.aws import obstore_storage, storage
@@ -17,7 +17,6 @@ from sm_async_nb.core.build import RequestArguments
 from sm_async_nb.errors import CredentialsError, RequestError, StorageAccessError
 from sm_async_nb.job import registry
 from sm_async_nb.job import submit as submitting
-from sm_async_nb.job.course import leave_all
 from sm_async_nb.job.document import Settings
 from sm_async_nb.local import Faults, LocalEndpoint
 
@@ -29,11 +28,6 @@ pytest.importorskip("obstore")
 
 
 @pytest.fixture(scope="module")
-def model():
-    return Model()
-
-
-@pytest.fixture(scope="module")
 def local(model):
     with LocalEndpoint(
         model, endpoint_name="both", bucket=BUCKET, max_concurrent_invocations_per_instance=16
@@ -41,21 +35,9 @@ def local(model):
         yield running
 
 
-@pytest.fixture(scope="module")
-def one_session(local):
-    """To read the SDK's models once is enough."""
-    return local.session()
-
-
 @pytest.fixture
-def session(one_session, local, model):
-    model.reset()
-    local.faults = Faults()
-    local.reset_calls()
-    yield one_session
-    local.faults = Faults()
-    model.door.set()
-    leave_all()
+def session(job_session):
+    return job_session
 
 
 @pytest.fixture(params=KINDS)

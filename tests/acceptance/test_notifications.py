@@ -6,22 +6,16 @@ from collections import Counter
 
 import pandas as pd
 import pytest
-from reliability.scene import Model, Wire, doubled, numbers, until
+from reliability.scene import Wire, doubled, numbers, until
 
 import sm_async_nb
 from sm_async_nb import Status
 from sm_async_nb.job import looking
-from sm_async_nb.job.course import leave_all
 from sm_async_nb.local import Faults, LocalEndpoint, Times
 from sm_async_nb.local.notifications import ERROR_NOTIFICATION_TOPIC, SUCCESS_NOTIFICATION_TOPIC
 
 BUCKET = "heard"
 PREFIX = f"s3://{BUCKET}/jobs"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return Model()
 
 
 @pytest.fixture(scope="module")
@@ -69,20 +63,9 @@ class Queue:
         return sum(int(told[name]) for name in names)
 
 
-@pytest.fixture(scope="module")
-def one_session(local):
-    """To read the SDK's models once is enough."""
-    return local.session()
-
-
 @pytest.fixture
-def session(one_session, local, model):
-    model.reset()
-    local.faults = Faults()
-    yield one_session
-    local.faults = Faults()
-    model.door.set()
-    leave_all()
+def session(job_session):
+    return job_session
 
 
 @pytest.fixture

@@ -7,21 +7,15 @@ import pandas as pd
 import pytest
 from botocore.credentials import RefreshableCredentials
 from reliability.kernels import Kernel
-from reliability.scene import Model, Wire, doubled, numbers, until
+from reliability.scene import Wire, doubled, numbers, until
 
 import sm_async_nb
 from sm_async_nb import Status
 from sm_async_nb.errors import CredentialsError, EndpointNotFoundError, JobInUseError
-from sm_async_nb.job.course import leave_all
 from sm_async_nb.local import Faults, LocalEndpoint
 
 BUCKET = "paused"
 PREFIX = f"s3://{BUCKET}/jobs"
-
-
-@pytest.fixture(scope="module")
-def model():
-    return Model()
 
 
 @pytest.fixture(scope="module")
@@ -32,20 +26,9 @@ def local(model):
         yield running
 
 
-@pytest.fixture(scope="module")
-def one_session(local):
-    """To read the SDK's models once is enough."""
-    return local.session()
-
-
 @pytest.fixture
-def session(one_session, local, model):
-    model.reset()
-    local.faults = Faults()
-    yield one_session
-    local.faults = Faults()
-    model.door.set()
-    leave_all()
+def session(job_session):
+    return job_session
 
 
 def submit(session, frame, **options):
