@@ -190,7 +190,7 @@ def _hint(rendered: str, at: int) -> str:
         return "JSON wants double quotes"
     single = next((found for found in _SINGLE_BRACES.finditer(rendered) if found.start() <= at <= found.end()), None)
     if single is not None:
-        return f"Did you mean {{{{ {single['name']} }}}}?"
+        return f"Perhaps {{{{ {single['name']} }}}} was meant"
     return "Values bring their own quotes; inside quotes write {{ column | text }}"
 
 

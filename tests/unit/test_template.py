@@ -159,8 +159,8 @@ def test_a_template_that_gives_no_json_says_where_and_how_to_write_it():
     ("source", "hint"),
     [
         ("{'s': {{ text }}}", "JSON wants double quotes"),
-        ('{"s": {text}}', "Did you mean {{ text }}?"),
-        ('{"n": {{ n }}, "s": { text }}', "Did you mean {{ text }}?"),
+        ('{"s": {text}}', "Perhaps {{ text }} was meant"),
+        ('{"n": {{ n }}, "s": { text }}', "Perhaps {{ text }} was meant"),
         ('{"s": text}', "Values bring their own quotes; inside quotes write {{ column | text }}"),
     ],
 )
