@@ -63,6 +63,22 @@ def parse_s3_uri(uri: str) -> S3Location:
     return S3Location(match["bucket"], match["key"] or "")
 
 
+# What is meant as an S3 URI and is none: s3:/b, s3//b, s3a://b, S3://b, and what a Path makes of s3://b.
+_NEARLY_S3 = re.compile(r"\s*s3[a-z]?(?::/*|/{2,})(?P<rest>.*)", re.DOTALL | re.IGNORECASE)
+
+
+def after_nearly_s3(text: str) -> str | None:
+    """What follows the scheme of an S3 URI, or of what is nearly one; None of anything else.
+
+    Examples
+    --------
+    >>> after_nearly_s3("s3//my-bucket/in"), after_nearly_s3("my-bucket/in")
+    ('my-bucket/in', None)
+    """
+    match = _NEARLY_S3.match(text)
+    return match["rest"] if match else None
+
+
 # One LIST page holds a thousand keys, so a thousand requests share a directory of outputs: the finished ones cost
 # nothing to track, and one straggler costs one LIST a sweep.
 REQUESTS_PER_DIRECTORY = 1_000

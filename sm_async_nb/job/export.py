@@ -12,15 +12,13 @@ import pandas as pd
 
 from sm_async_nb.aws.storage import Storage
 from sm_async_nb.core.columns import IntArray
-from sm_async_nb.core.locations import S3Location, parse_s3_uri
+from sm_async_nb.core.locations import S3Location, after_nearly_s3, parse_s3_uri
 from sm_async_nb.core.packing import Packing
 from sm_async_nb.errors import RequestError
 from sm_async_nb.job.frame import as_texts
 
 ROWS_A_PART = 20_000
 
-# What is meant as an S3 URI and is none: s3:/b, s3//b, s3a://b, S3://b, and what a Path makes of s3://b.
-_NEARLY_S3 = re.compile(r"\s*s3[a-z]?(?::/*|/{2,})(?P<rest>.*)", re.DOTALL | re.IGNORECASE)
 _ADDRESS = re.compile(r"\s*\w[\w+.-]+://")
 
 
@@ -97,11 +95,11 @@ def refuse_mistyped(into: str | Path) -> None:
         With the S3 URI that may be meant.
     """
     text = str(into)
-    nearly = _NEARLY_S3.match(text)
+    rest = after_nearly_s3(text)
     if text.startswith("s3://") and text[5:6] not in ("", "/"):
         return
-    if nearly or _ADDRESS.match(text):
-        hint = f" Did you mean 's3://{nearly['rest']}'?" if nearly and nearly["rest"] else ""
+    if rest is not None or _ADDRESS.match(text):
+        hint = f" Did you mean 's3://{rest}'?" if rest else ""
         raise RequestError(f"into= is a folder or an S3 URI, and {text!r} is neither.{hint} Nothing was fetched.")
 
 

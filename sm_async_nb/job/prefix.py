@@ -5,13 +5,13 @@ from __future__ import annotations
 import os
 import re
 
-from sm_async_nb.core.locations import S3Location, parse_s3_uri
+from sm_async_nb.core.locations import S3Location, after_nearly_s3, parse_s3_uri
 from sm_async_nb.errors import RequestError
 
 INPUT_PREFIX_VARIABLE = "SM_ASYNC_INPUT_PREFIX"
 
-# A bucket and a key with nothing before them, or something that was to be s3://.
-_BARE = re.compile(r"(?i:s3[an]?:?/+)?(?P<rest>[a-z0-9][a-z0-9.-]+[a-z0-9](/.*)?)")
+# A bucket, and perhaps a key.
+_PLACE = re.compile(r"[a-z0-9][a-z0-9.-]+[a-z0-9](/.*)?", re.DOTALL)
 
 
 def given_prefix(input_prefix: str | None) -> S3Location | None:
@@ -33,5 +33,8 @@ def given_prefix(input_prefix: str | None) -> S3Location | None:
 
 def meant(given: object) -> str:
     """The URI that was probably meant by what is none, as a question with a blank before it."""
-    found = _BARE.fullmatch(given) if isinstance(given, str) else None
-    return f" Did you mean 's3://{found['rest']}'?" if found else ""
+    if not isinstance(given, str):
+        return ""
+    rest = after_nearly_s3(given)
+    place = given if rest is None else rest
+    return f" Did you mean 's3://{place}'?" if _PLACE.fullmatch(place) else ""
