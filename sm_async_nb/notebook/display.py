@@ -9,9 +9,10 @@ from __future__ import annotations
 import contextlib
 import contextvars
 import logging
+import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sm_async_nb.notebook import outside
@@ -101,6 +102,7 @@ class _Output:
     context: contextvars.Context
     due_at: float = 0.0
     is_frozen: bool = False
+    renewing: threading.Lock = field(default_factory=threading.Lock)
 
     def refresh(self, now: float) -> bool:
         """Show the job as it stands; false when there is nothing more to show."""
@@ -118,14 +120,17 @@ class _Output:
 
     def freeze(self) -> None:
         """Show it as it stands now, for good."""
-        self.is_frozen = True
-        self._renew()
+        self._renew(for_good=True)
 
-    def _renew(self) -> None:
-        told = bundle(self.job)
-        try:
-            # As part of the cell that runs now: nbclient hears of no other.
-            contextvars.Context().run(self.update, told, raw=True)
-        except LookupError:
-            # ipykernel 7.0 knows a cell only in the context it ran in.
-            self.context.run(self.update, told, raw=True)
+    def _renew(self, *, for_good: bool = False) -> None:
+        with self.renewing:  # two threads do
+            if self.is_frozen:
+                return
+            self.is_frozen = for_good
+            told = bundle(self.job)
+            try:
+                # As part of the cell that runs now: nbclient hears of no other.
+                contextvars.Context().run(self.update, told, raw=True)
+            except LookupError:
+                # ipykernel 7.0 knows a cell only in the context it ran in.
+                self.context.run(self.update, told, raw=True)

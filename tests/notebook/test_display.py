@@ -158,6 +158,7 @@ def test_a_frozen_output_stays_as_it_is():
     job.over()
 
     assert not one.refresh(100.0)
+    one._renew()  # as after the next cell
     assert ["<Job reviews, running>"] == seen
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import threading
 from types import SimpleNamespace
 
 import numpy as np
@@ -262,6 +263,30 @@ def test_frozen_outputs_are_html_alone(job):
     view.freeze()
 
     assert ["text/html", "text/plain"] == sorted(renewed[0])
+
+
+def test_what_is_frozen_while_the_last_state_is_drawn_stays_frozen(job, monkeypatch):
+    """The widget was put back into the output once, and the page told of no model when it was opened again."""
+    nobody = SimpleNamespace(call=lambda act: None, add=lambda live: None)
+    before, during = JobView(job, screen=nobody), JobView(job, screen=nobody)
+    renewed, freezing = [], threading.Thread(target=during.freeze)
+    monkeypatch.setattr(before.table, "saved", lambda: before.freeze() or {})
+    before._update = lambda told, raw: renewed.append(sorted(told))
+
+    def freeze_meanwhile(told, raw):
+        if not freezing.ident:
+            freezing.start()
+            freezing.join(0.05)  # it has to wait for this
+        renewed.append(sorted(told))
+
+    during._update = freeze_meanwhile
+
+    assert not before.refresh(1_000.0)
+    assert [["text/html", "text/plain"]] == renewed
+    assert not during.refresh(1_000.0)
+    freezing.join()
+    assert ["application/vnd.jupyter.widget-view+json", "text/html", "text/plain"] == renewed[1]
+    assert ["text/html", "text/plain"] == renewed[2]
 
 
 def test_names_of_jobs_and_endpoints_are_texts_too():

@@ -6,6 +6,7 @@ What a page without a kernel shows is in the same output, and is renewed once, w
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable
 from typing import Any
@@ -59,6 +60,8 @@ class JobView:
         self.endpoint: Endpoint | None = None
         self._asked_at, self._drawn_at, self._failures_read = 0.0, 0.0, 0
         self._update: Callable[..., object] | None = None
+        # The thread that draws may be about to renew the output while somebody freezes it; what is frozen comes last.
+        self._renewing = threading.Lock()
         self._is_saved = self._is_frozen = False
         # Whether what is sent from other threads than the kernel's own is missed, as in Colab.
         self._is_missed, self._resend_at = False, 0.0
@@ -164,9 +167,10 @@ class JobView:
 
     def freeze(self) -> None:
         """Leave HTML and text alone in the output, which need no kernel."""
-        self._is_frozen = True
-        if self._update is not None:
-            self._update(static_bundle(self.job, self.endpoint), raw=True)
+        with self._renewing:
+            self._is_frozen = True
+            if self._update is not None:
+                self._update(static_bundle(self.job, self.endpoint), raw=True)
         self.widget.close()
         _views.discard(self)
 
@@ -230,7 +234,9 @@ class JobView:
     def _finish(self) -> None:
         """The last state, for who opens the page without a kernel."""
         self.grid.saved = self.table.saved()
-        if self._update is not None and not self._is_saved:
+        with self._renewing:
+            if self._update is None or self._is_saved or self._is_frozen:
+                return
             self._is_saved = True
             self._update(self.bundle(), raw=True)
 
