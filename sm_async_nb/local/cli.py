@@ -115,6 +115,12 @@ def _add_model(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--startup-timeout", type=duration, default=240.0, metavar="TIME", help="until a container answers pings"
     )
+    made.add_argument(
+        "--ping-every", type=duration, default=5.0, metavar="TIME", help="while a container works on a request"
+    )
+    made.add_argument(
+        "--replace-unhealthy", action="store_true", help="fail a request if its container does not answer pings then"
+    )
 
 
 def _add_endpoint(made: argparse.ArgumentParser) -> None:
@@ -173,7 +179,12 @@ def _handler(options: argparse.Namespace) -> Handler:
         return load_handler(options.handler, model_dir=options.model_dir)
     from sm_async_nb.local.container import Container
 
-    container = Container(options.container, startup_seconds=options.startup_timeout)
+    container = Container(
+        options.container,
+        startup_seconds=options.startup_timeout,
+        ping_every=options.ping_every,
+        replaces_unhealthy=options.replace_unhealthy,
+    )
     container.wait_until_healthy()
     return container
 

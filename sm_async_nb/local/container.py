@@ -7,6 +7,7 @@ endpoints: an answer without a Content-Length, or with more than 4,096 bytes of 
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from http import HTTPStatus
 from urllib.parse import urlsplit
@@ -27,15 +28,21 @@ LARGEST_RESPONSE_HEADERS_BYTES = 4096
 # How long to wait before the next ping, where the last one was answered, but not with 200.
 _BETWEEN_PINGS_SECONDS = 0.25
 
+# While it works on a request. How often the service does is not documented.
+PING_EVERY_SECONDS = 5.0
+
 # Larger than the limit above, so that aiohttp reads what is to be refused.
 _READABLE_HEADER_BYTES = 64 * 1024
+
+_log = logging.getLogger(__name__)
 
 
 class Container:
     """A handler that asks a model server.
 
     It is pinged before it gets its first request, and again after a request that could not be sent; requests wait
-    meanwhile. Redirects are not followed, bodies are passed on byte for byte.
+    meanwhile. It is pinged while it works on a request too: the service replaces a container that does not answer
+    then, which a server with one thread does not. Redirects are not followed, bodies are passed on byte for byte.
 
     Parameters
     ----------
@@ -45,11 +52,16 @@ class Container:
         How long it may take until the server answers pings, as ContainerStartupHealthCheckTimeoutInSeconds.
     response_limits
         Whether an answer without a Content-Length, or with too many bytes of headers, fails the request.
+    ping_every
+        Seconds between two pings while it works on a request; None for no pings then.
+    replaces_unhealthy
+        Whether a request fails, without an answer, when a ping does while it is worked on. If not, the first such
+        ping is told of on the logger ``sm_async_nb.local``, as a warning.
 
     Raises
     ------
     RequestError
-        If the URL is not http.
+        If the URL is not http, or ``ping_every`` is not more than zero.
 
     Examples
     --------
@@ -57,13 +69,25 @@ class Container:
     >>> local = LocalEndpoint(Container("http://127.0.0.1:8080"))
     """
 
-    def __init__(self, url: str, *, startup_seconds: float = STARTUP_SECONDS, response_limits: bool = True) -> None:
+    def __init__(
+        self,
+        url: str,
+        *,
+        startup_seconds: float = STARTUP_SECONDS,
+        response_limits: bool = True,
+        ping_every: float | None = PING_EVERY_SECONDS,
+        replaces_unhealthy: bool = False,
+    ) -> None:
         if urlsplit(url).scheme not in {"http", "https"} or not urlsplit(url).netloc:
             raise RequestError(f"A container is reached at http://host:port, got {url!r}.")
+        if ping_every is not None and ping_every <= 0:
+            raise RequestError(f"ping_every= is more than zero seconds, or None, got {ping_every!r}.")
         self._url = url.rstrip("/")
         self._startup_seconds = startup_seconds
         self._response_limits = response_limits
-        self._healthy = False
+        self._ping_every = ping_every
+        self._replaces_unhealthy = replaces_unhealthy
+        self._healthy = self._is_told = False
 
     def __repr__(self) -> str:
         return f"<Container {self._url}>"
@@ -73,7 +97,9 @@ class Container:
         async with self._session() as session:
             if not self._healthy:
                 await self._become_healthy(session)
-            return await self._invoke(session, body, headers)
+            if self._ping_every is None:
+                return await self._invoke(session, body, headers)
+            return await self._invoke_pinging(session, body, headers, self._ping_every)
 
     def wait_until_healthy(self) -> None:
         """Block until the server answers pings.
@@ -110,6 +136,42 @@ class Container:
                 return response.status == HTTPStatus.OK
         except (aiohttp.ClientError, TimeoutError):
             return False
+
+    async def _invoke_pinging(
+        self, session: aiohttp.ClientSession, body: bytes, headers: Headers, every: float
+    ) -> Answer:
+        asking = asyncio.create_task(self._invoke(session, body, headers))
+        pinging = asyncio.create_task(self._until_replaced(session, every))
+        try:
+            await asyncio.wait((asking, pinging), return_when=asyncio.FIRST_COMPLETED)
+            if not asking.done():
+                self._healthy = False
+                raise NoAnswer(f"{self._url} did not answer a ping while it worked on the request, and is replaced")
+            return await asking
+        finally:
+            asking.cancel()
+            pinging.cancel()
+            await asyncio.wait((asking, pinging))
+
+    async def _until_replaced(self, session: aiohttp.ClientSession, every: float) -> None:
+        while True:
+            await asyncio.sleep(every)
+            if await self._is_healthy(session):
+                continue
+            if self._replaces_unhealthy:
+                return
+            self._tell_of_missed_ping()
+
+    def _tell_of_missed_ping(self) -> None:
+        if self._is_told:
+            return
+        self._is_told = True
+        _log.warning(
+            "%s did not answer GET /ping with 200 within %g seconds while it worked on a request. SageMaker replaces "
+            "such a container as unhealthy: let it answer pings on another thread.",
+            self._url,
+            PING_SECONDS,
+        )
 
     async def _invoke(self, session: aiohttp.ClientSession, body: bytes, headers: Headers) -> Answer:
         try:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import socket
 import threading
 from contextlib import closing, contextmanager
@@ -15,6 +16,7 @@ from botocore.exceptions import ClientError
 
 from sm_async_nb.errors import EndpointNotInServiceError, RequestError
 from sm_async_nb.local import Container, LocalEndpoint
+from sm_async_nb.local.cli import local_endpoint, parser
 
 BUCKET = "modelled"
 
@@ -26,6 +28,8 @@ def server(invocations, *, ping=200):
 
     async def answer_ping(_request):
         pings.append(1)
+        if callable(ping):
+            return web.Response(status=await ping(len(pings)))
         return web.Response(status=ping if isinstance(ping, int) else ping[min(len(pings), len(ping)) - 1])
 
     app = web.Application()
@@ -149,6 +153,73 @@ def test_requests_wait_until_a_container_is_healthy(monkeypatch):
         assert invoke(local, b"hi")[0] is not None
         assert invoke(local, b"hi")[0] is not None
         assert 3 == len(pings)
+
+
+def of_python(url, *, replaces):
+    """An endpoint in front of the container."""
+    container = Container(url, ping_every=0.01, replaces_unhealthy=replaces)
+    return LocalEndpoint(container, endpoint_name="contained", bucket=BUCKET)
+
+
+def of_command_line(url, *, replaces):
+    """The same."""
+    told = f"--container {url} --ping-every 10ms --endpoint-name contained --bucket {BUCKET}".split()
+    return local_endpoint(parser().parse_args([*told, *["--replace-unhealthy"] * replaces]))
+
+
+@pytest.mark.parametrize("replaces", [False, True])
+@pytest.mark.parametrize("made", [of_python, of_command_line])
+def test_a_container_that_misses_pings_while_it_works_is_told_of_or_its_request_fails(
+    monkeypatch, caplog, made, replaces
+):
+    """As a server with one thread does. It is told of once, and the service replaces it."""
+    missed = asyncio.Event()
+
+    async def work(request):
+        if await request.read() == b"long":
+            await asyncio.wait_for(missed.wait(), 10)
+        return web.Response(text="done")
+
+    async def ping(count):
+        if count >= 4:
+            missed.set()
+        return 503 if count in (2, 3) else 200
+
+    with (
+        server(work, ping=ping) as (url, _),
+        made(url, replaces=replaces) as local,
+        caplog.at_level(logging.WARNING, logger="sm_async_nb.local"),
+    ):
+        for name, value in local.environment.items():
+            monkeypatch.setenv(name, value)
+        output, failure = invoke(local, b"long")
+        told = [record.getMessage() for record in caplog.records]
+
+        assert invoke(local, b"short")[0] is not None
+    assert failure is None
+    if replaces:
+        assert (None, []) == (output, told)
+    else:
+        assert b"done" == output[0]
+        assert [
+            f"{url} did not answer GET /ping with 200 within 2 seconds while it worked on a request. SageMaker "
+            "replaces such a container as unhealthy: let it answer pings on another thread."
+        ] == told
+
+
+def test_a_container_is_not_pinged_while_it_works_if_so_chosen(monkeypatch):
+    """And never every zero seconds."""
+    with (
+        server(echo) as (url, pings),
+        LocalEndpoint(Container(url, ping_every=None), endpoint_name="contained", bucket=BUCKET) as local,
+    ):
+        for name, value in local.environment.items():
+            monkeypatch.setenv(name, value)
+
+        assert invoke(local, b"hi")[0] is not None
+        assert 1 == len(pings)
+    with pytest.raises(RequestError, match="ping_every= is more than zero seconds, or None, got 0"):
+        Container(url, ping_every=0)
 
 
 def test_a_container_that_never_gets_healthy_is_told():
