@@ -29,6 +29,9 @@ _OTHERS_TURN = 1.0
 
 _READERS = 16
 
+# Whoever comes back after hours finds them by the hundred thousand, and sending goes on meanwhile.
+_ANSWERS_AT_A_TIME = 1_000
+
 # More of a model's words than this belongs in a log viewer.
 MESSAGE_CHARACTERS = 4_096
 
@@ -102,9 +105,10 @@ class Looker:
         began = desk.now()
         try:
             look = await self._connected.look(began)
+            judged = await self._take_answers(look.answers)
         finally:
             desk.underway.looking = False
-        await self._take_answers(look.answers)
+        await self._judge_all(judged)
         if look.trouble is None:
             self._looks.get_on()
             desk.underway.looked_at = began
@@ -117,14 +121,22 @@ class Looker:
         due = next_look(self._ended_at, pause, found=len(look.answers), lists=look.lists, heads=look.heads)
         desk.underway.look_at = due if self._notifications is None else max(due, self._ended_at + _BACKSTOP)
 
-    async def _take_answers(self, answers: list[Answer]) -> None:
+    async def _take_answers(self, answers: list[Answer]) -> list[Answer]:
+        """Learn of them; what is given back has to be judged first."""
         judged: list[Answer] = []
-        for answer in answers:
-            if answer.fact == Fact.FAILURE_FOUND and self._desk.limits.retries:
-                judged.append(answer)
-            else:
-                self._desk.learn(answer.fact, answer.request, answer.at)
-        self.leave(answer.request for answer in answers)
+        for start in range(0, len(answers), _ANSWERS_AT_A_TIME):
+            if start:
+                await asyncio.sleep(0)
+            taken = answers[start : start + _ANSWERS_AT_A_TIME]
+            for answer in taken:
+                if answer.fact == Fact.FAILURE_FOUND and self._desk.limits.retries:
+                    judged.append(answer)
+                else:
+                    self._desk.learn(answer.fact, answer.request, answer.at)
+            self.leave(answer.request for answer in taken)
+        return judged
+
+    async def _judge_all(self, judged: list[Answer]) -> None:
         gate = asyncio.Semaphore(_READERS)
         await asyncio.gather(*(self._judge(answer, gate) for answer in judged))
 

@@ -36,6 +36,7 @@ from sm_async_nb.errors import (
     ServiceTroubleError,
     StorageAccessError,
 )
+from sm_async_nb.job.desk import Desk
 from sm_async_nb.job.journal import encode_segment
 from sm_async_nb.local.endpoint import EndpointConfig
 from sm_async_nb.local.handler import ModelError
@@ -384,6 +385,26 @@ def test_nothing_expires_while_nobody_can_look():
     scene.storage.intercept = until(scene, ALLOWANCE + 3_600, NO_S3, lambda verb, _: verb == "list")
     scene.run()
     complete(scene)
+
+
+def test_whoever_finds_thousands_of_answers_at_once_takes_them_a_thousand_at_a_time(monkeypatch):
+    """As after hours away: between them all else has its turn."""
+    taken, learn = [0], Desk.learn
+
+    def counting(desk, fact, request, at, **details):
+        if fact == Fact.OUTPUT_FOUND:
+            if not taken[-1]:
+                asyncio.get_running_loop().call_soon(taken.append, 0)
+            taken[-1] += 1
+        learn(desk, fact, request, at, **details)
+
+    monkeypatch.setattr(Desk, "learn", counting)
+    scene = Scene(2_500)
+    scene.storage.intercept = until(scene, 3_600, NO_S3, lambda verb, _: verb == "list")
+    scene.run()
+
+    complete(scene)
+    assert [1_000, 1_000, 500] == [answers for answers in taken if answers]
 
 
 def test_silent_requests_do_not_hide_the_answers_of_others_from_an_old_sdk():
