@@ -183,17 +183,24 @@ def test_results_are_saved_into_the_folder_that_is_named(scene):
     assert [("results", "here")] == job.done
 
 
-def test_an_error_is_told_and_the_button_can_be_pressed_again(scene, monkeypatch):
-    """As when another kernel has the job."""
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [
+        (JobInUseError("Job job-1 is only watched here."), "Job job-1 is only watched here."),
+        (MemoryError("no room for 8 GB"), "MemoryError: no room for 8 GB"),
+    ],
+)
+def test_an_error_is_told_and_the_button_can_be_pressed_again(scene, monkeypatch, error, expected):
+    """As when another kernel has the job, and when nobody has thought of it."""
     job, actions, told, _ = scene
 
     def refuse():
-        raise JobInUseError("Job job-1 is only watched here.")
+        raise error
 
     monkeypatch.setattr(job, "retry", refuse)
     actions.retry.click()
 
-    assert "Job job-1 is only watched here." == until(told)
+    assert expected == until(told)
     give_up = time.monotonic() + 10
     while actions.retry.disabled:
         assert time.monotonic() < give_up

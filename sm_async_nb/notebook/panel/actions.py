@@ -206,6 +206,8 @@ class Actions:
                 self._tell(work())
             except (SmAsyncError, OSError, ValueError) as error:
                 self._tell(f"{error}")
+            except Exception as error:  # noqa: BLE001 - a button that does nothing and does not say why helps nobody
+                self._tell(f"{type(error).__name__}: {error}")
             finally:
                 button.disabled = False
                 self._acted()
