@@ -79,7 +79,7 @@ class RequestArguments:
             rows_per_request=as_python(self.rows_per_request),
             max_payload_bytes=as_python(self.max_payload_bytes),
             inline=self.inline,
-            deduplicate=self.deduplicate,
+            deduplicate=as_python(self.deduplicate),
         )
 
 

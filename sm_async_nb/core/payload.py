@@ -18,6 +18,7 @@ from sm_async_nb.core.codecs.npy import NpyCodec
 from sm_async_nb.core.codecs.parquet import ParquetCodec
 from sm_async_nb.core.codecs.raw import RawCodec
 from sm_async_nb.core.codecs.text import TextCodec
+from sm_async_nb.core.flags import check_flags
 from sm_async_nb.errors import RequestError
 
 __all__ = ["Codec", "Options", "WrongCountError", "codec_for", "decode", "is_raw", "mime_type"]
@@ -47,8 +48,7 @@ class Options:
     def __post_init__(self) -> None:
         _check_choice("nan", self.nan, _POLICIES)
         _check_choice("wrap", self.wrap, tuple(ENVELOPES))
-        if not isinstance(self.bare, bool):
-            raise RequestError(f"bare must be True or False, got {self.bare!r}. Nothing was sent.")
+        check_flags("Nothing was sent.", bare=self.bare)
         if self.bare and self.nan == "omit":
             raise RequestError(
                 "nan='omit' leaves a key out, and a bare value has none; use nan='null' or nan='error'."

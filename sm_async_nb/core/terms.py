@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from sm_async_nb.core.flags import check_flags
 from sm_async_nb.core.request import Field
 from sm_async_nb.errors import RequestError
 
@@ -50,8 +51,7 @@ class Terms:
             value = getattr(self, name)
             if value is not None and (not isinstance(value, int) or isinstance(value, bool) or value < 1):
                 raise RequestError(f"{name} must be a whole number of at least 1, got {value!r}. Nothing was sent.")
-        if not isinstance(self.deduplicate, bool):
-            raise RequestError(f"deduplicate must be True or False, got {self.deduplicate!r}. Nothing was sent.")
+        check_flags("Nothing was sent.", deduplicate=self.deduplicate)
         if self.inline not in _INLINE:
             raise RequestError(
                 f"inline must be one of 'never', 'auto', 'always', got {self.inline!r}. Nothing was sent."

@@ -23,6 +23,7 @@ from sm_async_nb.aws.storage import Storage, StorageChoice, open_storage
 from sm_async_nb.core.asked import Asked, differences
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.columns import BoolArray, IntArray
+from sm_async_nb.core.flags import check_flags
 from sm_async_nb.core.ledger import Ledger, Snapshot, Status
 from sm_async_nb.errors import JobInUseError, RequestError, SmAsyncError, TooManyFailuresError, WaitTimeoutError
 from sm_async_nb.job import background
@@ -366,6 +367,7 @@ class Job:
         Cleanup
             How many objects, and bytes of inputs.
         """
+        check_flags("Nothing was deleted.", inputs=inputs, outputs=outputs, dry_run=dry_run)
         course = self._writer()
         if inputs and self._papers.asked.payload_is_lost and not dry_run:
             raise RequestError(
@@ -458,6 +460,7 @@ class Job:
         InferenceFailedError, InvocationExpiredError, RequestError
             With ``errors="raise"``, for the first row that has failed, with its label and the model's own words.
         """
+        check_flags(join=join)
         shape = Shape(output=output, dtype=dtype, explode=explode, errors=errors)
         if into is None:
             _warn_of_what_is_on_its_way(self.snapshot)

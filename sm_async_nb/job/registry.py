@@ -15,6 +15,7 @@ from sm_async_nb.aws.endpoint import Endpoint, ListedEndpoint, list_endpoints, l
 from sm_async_nb.aws.metering import Meter, MeteredStorage
 from sm_async_nb.aws.session import Session, checked_session, known_fields
 from sm_async_nb.aws.storage import StorageChoice, StorageTerms, check_choice, open_storage
+from sm_async_nb.core.flags import check_flags
 from sm_async_nb.core.ledger import Status
 from sm_async_nb.core.locations import JobLayout, S3Location, check_job_id, parse_s3_uri
 from sm_async_nb.errors import JobInUseError, JobNotFoundError, RequestError
@@ -63,6 +64,7 @@ def attach(
 ) -> Job:
     """The job that lies there; see :func:`sm_async_nb.attach`."""
     check_choice(storage)
+    check_flags(read_only=read_only)
     session = checked_session(session)
     layout = _layout_of(uri_or_id, input_prefix)
     here = followed_here(layout)

@@ -10,6 +10,7 @@ import numpy as np
 import pandas as pd
 
 from sm_async_nb.core.columns import BoolArray
+from sm_async_nb.core.flags import check_flags
 from sm_async_nb.core.problems import label
 from sm_async_nb.errors import InferenceFailedError, RequestError
 from sm_async_nb.job.paths import Path, nearest_first
@@ -46,6 +47,7 @@ class Shape:
     errors: str = "coerce"
 
     def __post_init__(self) -> None:
+        check_flags(explode=self.explode)
         if self.errors not in _ERRORS:
             raise RequestError(f"errors must be one of 'raise', 'coerce', 'ignore', got {self.errors!r}.")
         if self.output is not None and not isinstance(self.output, str) and not callable(self.output):

@@ -22,6 +22,7 @@ from sm_async_nb.core.asked import Asked, asked_of
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.build import RequestArguments, build_batch
 from sm_async_nb.core.estimate import Plan, estimate
+from sm_async_nb.core.flags import check_flags
 from sm_async_nb.core.locations import JobLayout, S3Location, check_job_id, new_job_id
 from sm_async_nb.errors import RequestError, SmAsyncWarning, StorageAccessError
 from sm_async_nb.job import background, registry
@@ -58,6 +59,7 @@ class Wishes:
 
     def __post_init__(self) -> None:
         check_choice(self.storage)
+        check_flags("Nothing was sent.", retry_failed=self.retry_failed, restart=self.restart)
         if self.name is not None:
             try:
                 check_job_id(self.name)

@@ -178,10 +178,12 @@ class SmAsyncAccessor:
         """
         # boto3, s3fs and pyarrow take a second to import, which `import sm_async_nb` should not.
         from sm_async_nb.core.build import RequestArguments
+        from sm_async_nb.core.flags import check_flags
         from sm_async_nb.job.document import Settings
         from sm_async_nb.job.submit import Wishes, submit
         from sm_async_nb.notebook.text import progress_line
 
+        check_flags("Nothing was sent.", wait=wait)
         arguments = RequestArguments(
             endpoint_name=endpoint_name,
             columns=columns,

@@ -404,6 +404,32 @@ class TestTidyingUp:
         assert 0 == counted.inputs
         job.wait()
 
+    @pytest.mark.parametrize(
+        ("call", "expected"),
+        [
+            (lambda job: job.cleanup(outputs="no"), "outputs must be True or False, got 'no'. Nothing was deleted."),
+            (lambda job: job.cleanup(dry_run=0), "dry_run must be True or False, got 0. Nothing was deleted."),
+            (lambda job: job.results(join="no"), "join must be True or False, got 'no'."),
+            (
+                lambda job: sm_async_nb.attach(job.uri, read_only="no"),
+                "read_only must be True or False, got 'no'.",
+            ),
+            (
+                lambda job: numbers(1).sm_async.submit("durable", name="other", wait="no"),
+                "wait must be True or False, got 'no'. Nothing was sent.",
+            ),
+        ],
+    )
+    def test_what_is_neither_true_nor_false_does_nothing(self, session, model, call, expected):
+        """To Python the text "no" is true: it would have deleted the outputs."""
+        job = submit(session, numbers(1)).wait()
+        before = keys(session.client("s3"))
+        with pytest.raises(errors.RequestError) as caught:
+            call(job)
+
+        assert expected == str(caught.value)
+        assert before == keys(session.client("s3"))
+
 
 def keys(s3):
     pages = s3.get_paginator("list_objects_v2").paginate(Bucket=BUCKET)

@@ -2332,6 +2332,7 @@ def test_the_limit_of_the_service_holds_where_a_larger_one_is_asked_for(monkeypa
         ({"errors": None}, "errors must be one of 'raise', 'coerce', 'ignore', got None."),
         ({"output": 7}, "output must be a JMESPath, a function or 'raw', got int."),
         ({"output": ["a"]}, "output must be a JMESPath, a function or 'raw', got list."),
+        ({"explode": "no"}, "explode must be True or False, got 'no'."),
     ],
 )
 def test_a_shape_of_results_that_there_is_not_is_refused(options, expected):
@@ -2372,6 +2373,17 @@ def test_a_name_that_no_job_can_have_is_refused(name):
         f" got {name!r}. Nothing was sent."
     )
     assert expected == str(caught.value)
+
+
+@pytest.mark.parametrize("wish", ["retry_failed", "restart"])
+@pytest.mark.parametrize("value", ["no", 0, None])
+def test_a_wish_that_is_neither_true_nor_false_is_refused(wish, value):
+    """To Python a text is true, and everything would have been sent again."""
+    with pytest.raises(RequestError) as caught:
+        Wishes(name="a", **{wish: value})
+
+    assert f"{wish} must be True or False, got {value!r}. Nothing was sent." == str(caught.value)
+    assert Wishes(name="a", **{wish: np.True_})
 
 
 @pytest.mark.parametrize("prefix", ["bucket/in", "s3://", "s3:///in", "https://bucket/in", 7])
