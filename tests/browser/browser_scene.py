@@ -24,7 +24,7 @@ GATE = threading.Event()
 PICTURES = []
 
 SETUP = """
-import json, threading, time
+import json, os, threading, time
 import pandas as pd
 import sm_async_nb
 from sm_async_nb.notebook.panel import job_view

@@ -12,7 +12,7 @@ import pytest
 sys.path.append(str(Path(__file__).parent))
 pytest.register_assert_rewrite("browser_scene")
 
-from browser_scene import GATE, PICTURES, Notebook, Server, model  # noqa: E402
+from browser_scene import GATE, PATIENCE_SECONDS, PICTURES, Notebook, Server, model  # noqa: E402
 
 from sm_async_nb.local import LocalEndpoint  # noqa: E402
 
@@ -69,6 +69,9 @@ def local():
 
 @pytest.fixture(scope="session")
 def server(local, tmp_path_factory):
+    from playwright.sync_api import expect
+
+    expect.set_options(timeout=PATIENCE_SECONDS * 1_000 / 4)
     PICTURES[:] = [Path(os.environ.get("SCREENSHOTS") or tmp_path_factory.mktemp("pictures"))]
     with Server(tmp_path_factory.mktemp("jupyter"), local.environment) as running:
         yield running
