@@ -34,6 +34,8 @@ PAGE = HERE.parent / "docs" / "performance.md"
 IMAGES = PAGE.parent / "images"
 BEGIN, END = "<!-- measured: begin -->", "<!-- measured: end -->"
 SERVICES = {"own": "service.py", "rclone": "rclone.py"}
+# How often the CPU of the package itself is measured.
+OWN_REPEATS = 5
 
 Record = dict[str, Any]
 
@@ -68,9 +70,9 @@ def service(s3: str, latency: float) -> Iterator[list[str]]:
 def measure(arguments: argparse.Namespace, cells: list[plan.Cell]) -> Iterator[Record]:
     """Where it is measured, every run, the floor and the engine by itself."""
     yield {"kind": "circumstances", **circumstances()}
-    for kind in ("engine", "packed", "memory"):
-        rows = arguments.memory_rows if kind == "memory" else arguments.engine_rows
-        yield {"kind": kind, **run("own_share.py", kind, rows)}
+    for kind in ("engine", "packed") * (1 if arguments.short else OWN_REPEATS):
+        yield {"kind": kind, **run("own_share.py", kind, arguments.engine_rows)}
+    yield {"kind": "memory", **run("own_share.py", "memory", arguments.memory_rows)}
     with service("own", 0) as urls:
         parts = [run("floor.py", "wire", arguments.engine_rows // 10, urls[0])]
     parts += [run("floor.py", kind, arguments.engine_rows // 10) for kind in ("signer", "encoder")]
@@ -124,12 +126,11 @@ def _told(where: Record) -> str:
 
 def report(records: list[Record]) -> str:
     """All tables, as Markdown."""
-    kinds = {record["kind"]: record for record in records}
-    runs = [record for record in records if record["kind"] == "run"]
+    runs, own = [record for record in records if record["kind"] == "run"], tables.medians(records)
     lines = "\n\n".join(_told(record) for record in records if record["kind"] == "circumstances").split("\n")
     if runs:
-        lines += [*tables.warning(runs), *targets.table(runs, kinds), *tables.sections(runs), *tables.marks()]
-    lines += [*tables.floor(kinds["floor"]), *tables.engine(kinds)]
+        lines += [*tables.warning(runs), *targets.table(runs, own), *tables.sections(runs), *tables.marks()]
+    lines += [*tables.floor(own["floor"]), *tables.engine(own)]
     return "\n".join(lines)
 
 

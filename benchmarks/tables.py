@@ -156,6 +156,29 @@ def marks() -> list[str]:
     ]
 
 
+def medians(records: Iterable[Run]) -> dict[str, Run]:
+    """Of what was measured without a contender, by its kind; ``micros`` also with their ``range``."""
+    kinds: dict[str, list[Run]] = {}
+    for record in records:
+        if record["kind"] not in ("run", "circumstances"):
+            kinds.setdefault(record["kind"], []).append(record)
+    return {kind: _middle(these) for kind, these in kinds.items()}
+
+
+def _middle(these: list[Run]) -> Run:
+    middle: Run = {name: statistics.median(one[name] for one in these) for name in these[0] if name != "kind"}
+    micros = [one["micros"] for one in these if "micros" in one]
+    return {**middle, "times": len(these), "range": (min(micros), max(micros)) if micros else None}
+
+
+def _micros(own: Run, digits: int) -> str:
+    told = f"{own['micros']:.{digits}f} µs"
+    if own["times"] == 1:
+        return told
+    low, high = own["range"]
+    return f"{told} ({low:.{digits}f} to {high:.{digits}f}, {own['times']} times)"
+
+
 def floor(figures: dict[str, float]) -> list[str]:
     """What nobody can go below."""
     return [
@@ -183,15 +206,15 @@ def engine(figures: dict[str, Any]) -> list[str]:
         "| | |",
         "|---|---|",
         (
-            f"| CPU per row, a stub in place of AWS, one row a request ({own['rows']:,} rows) | {own['micros']:.0f} µs,"
+            f"| CPU per row, a stub in place of AWS, one row a request ({own['rows']:,.0f} rows) | {_micros(own, 0)},"
             f" of which encoding {own['encoding']:.0f} µs |"
         ),
         (
-            f"| the same, a hundred rows a request | {packed['micros']:.1f} µs, of which encoding"
+            f"| the same, a hundred rows a request | {_micros(packed, 1)}, of which encoding"
             f" {packed['encoding']:.1f} µs |"
         ),
         (
-            f"| memory over the frame, {memory['rows']:,} rows tracked | {memory['bytes']:.0f} bytes per row,"
+            f"| memory over the frame, {memory['rows']:,.0f} rows tracked | {memory['bytes']:.0f} bytes per row,"
             f" {memory['peak']:.0f} at its peak |"
         ),
     ]
