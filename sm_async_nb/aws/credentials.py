@@ -23,8 +23,8 @@ from botocore.exceptions import (
 
 from sm_async_nb.errors import CredentialsError
 
-THROTTLED = {"SlowDown", "503", "Throttling", "ThrottlingException", "RequestLimitExceeded", "RequestThrottled",
-             "TooManyRequests", "TooManyRequestsException"}  # fmt: skip
+THROTTLED = {"SlowDown", "503", "ServiceUnavailable", "Throttling", "ThrottlingException", "RequestLimitExceeded",
+             "RequestThrottled", "TooManyRequests", "TooManyRequestsException"}  # fmt: skip
 
 _EXPIRED = {"ExpiredToken", "ExpiredTokenException", "RequestExpired", "TokenRefreshRequired"}
 _UNKNOWN = {"InvalidAccessKeyId", "InvalidClientTokenId", "InvalidToken", "UnrecognizedClientException"}

@@ -180,7 +180,7 @@ def _explain_answer(error: ClientError, endpoint_name: str) -> Exception:
     status = response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
     request_id = response.get("ResponseMetadata", {}).get("RequestId", "")
     about = f"{error.operation_name} answered {status} {code}: {said} (AWS request id {request_id or 'unknown'})"
-    if code in THROTTLED or status == HTTPStatus.TOO_MANY_REQUESTS:
+    if code in THROTTLED or status in (HTTPStatus.TOO_MANY_REQUESTS, HTTPStatus.SERVICE_UNAVAILABLE):
         return ServiceTroubleError(about, throttled=True)
     if status >= HTTPStatus.INTERNAL_SERVER_ERROR or _SIGNED_AT_ANOTHER_TIME.match(said):
         return ServiceTroubleError(about)

@@ -129,7 +129,9 @@ class Batch:
         fields.setdefault("inference_id", layout.inference_id(number, attempt))
         if self.has_own_output_path:
             fields.setdefault("s3_output_path_extension", layout.s3_output_path_extension(number))
-            fields.setdefault("filename", layout.filename(number, attempt))
+            if attempt or "filename" not in fields:
+                # A name of the caller's is for the first attempt: what that left there would answer the next one.
+                fields["filename"] = layout.filename(number, attempt)
         if self.content is None:
             return Prepared(fields=fields)
         location = layout.input_location(number, self.content.suffix)

@@ -261,6 +261,10 @@ class Ledger:
             self._refuse_what_cannot_be(learned.fact, learned.requests, after)
             status[places] = after
 
+    def may_learn(self, fact: Fact, requests: IntArray) -> BoolArray:
+        """Of which of these the fact can be, as far as is known."""
+        return np.asarray(NEXT[self.status[requests], fact] != _NO)
+
     def where(self, *statuses: Status) -> IntArray:
         """The requests that have one of these statuses, in order."""
         return np.flatnonzero(np.isin(self.status, statuses))

@@ -6,7 +6,7 @@ a six-hour expiry is tested in microseconds.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -75,9 +75,10 @@ class Underway:
     and ``unrecorded`` both; ``lost`` is how many of the busy ones cannot be sent at all, since their payload is gone.
     ``findings`` facts wait to be written, the oldest since ``found_at``. No request is sent before ``hold_until``,
     none from ``send_until`` on, when the lease ends, and no more than ``window`` at a time; ``is_stopped`` ends
-    sending for good. The next look is at ``look_at``, or as soon as a deadline passes, but never before
-    ``look_not_before``; ``looked_at`` is when the last look began that got through, and ``looked_at_each`` the same
-    for those requests that are not looked at every time.
+    sending for good. ``forgiven`` are how many had ended badly, and at all, when somebody last asked for more. The next
+    look is at ``look_at``, or as soon as a deadline passes, but never before ``look_not_before``; ``looked_at`` is when
+    the last look began that got through, and ``looked_at_each`` the same for those requests that are not looked at
+    every time.
     """
 
     busy: BoolArray
@@ -92,6 +93,7 @@ class Underway:
     send_until: float = float("inf")
     window: int = 2**31
     is_stopped: bool = False
+    forgiven: tuple[int, int] = (0, 0)
     look_at: float = 0.0
     look_not_before: float = 0.0
     looked_at: float = float("-inf")
@@ -263,13 +265,19 @@ def _retry_at(ledger: Ledger, again: IntArray) -> FloatArray:
 def _stop(ledger: Ledger, limits: Limits, underway: Underway, again: IntArray) -> Iterator[Stop]:
     if limits.max_failures is None or underway.is_stopped:
         return
-    bad = sum(ledger.counts[status] for status in _BAD) - again.size
-    ended = bad + ledger.counts[Status.COMPLETED]
+    all_bad, all_ended = bad_and_ended(ledger.counts)
+    bad, ended = (all_bad - underway.forgiven[0] - again.size, all_ended - underway.forgiven[1] - again.size)
     if 0 < limits.max_failures < 1:
         if ended >= min(_ENOUGH_TO_JUDGE, len(ledger)) and bad > limits.max_failures * ended:
             yield Stop(f"{bad:,} of {ended:,} requests ended badly, more than max_failures={limits.max_failures}")
     elif bad > limits.max_failures:
         yield Stop(f"{bad:,} requests ended badly, more than max_failures={limits.max_failures:,.0f}")
+
+
+def bad_and_ended(counts: Sequence[int]) -> tuple[int, int]:
+    """How many requests ended badly, and how many ended at all with a word from the service or its silence."""
+    bad = sum(counts[status] for status in _BAD)
+    return bad, bad + counts[Status.COMPLETED]
 
 
 def _cancel(ledger: Ledger, underway: Underway) -> Iterator[Cancel]:

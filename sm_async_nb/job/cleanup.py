@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -40,12 +40,22 @@ class Cleanup:
 
 @dataclass(frozen=True, kw_only=True)
 class Doomed:
-    """What is to be deleted: the inputs with their requests, and the outputs."""
+    """What is to be deleted: the inputs with their sizes in bytes and their requests, and the outputs."""
 
     inputs: Sequence[S3Location]
-    input_bytes: int
+    sizes: Sequence[int]
     requests: IntArray
     outputs: Sequence[S3Location]
+
+    def of(self, requests: IntArray) -> Doomed:
+        """The same with the inputs of these requests only."""
+        kept = np.flatnonzero(np.isin(self.requests, requests)).tolist()
+        return replace(
+            self,
+            inputs=[self.inputs[at] for at in kept],
+            sizes=[self.sizes[at] for at in kept],
+            requests=self.requests[kept],
+        )
 
 
 async def doomed(storage: Storage, papers: Papers, ledger: Ledger, *, inputs: bool, outputs: bool) -> Doomed:
@@ -54,10 +64,10 @@ async def doomed(storage: Storage, papers: Papers, ledger: Ledger, *, inputs: bo
     Only inputs that the job itself has uploaded are meant, as they lie there now, and outputs where the service said
     that it would write them.
     """
-    ended = np.array([Status(status).is_final for status in ledger.status.tolist()], dtype=np.bool_)
+    ended = ledger.status > Status.ACCEPTED
     found: list[S3Location] = []
     requests: list[int] = []
-    size = 0
+    sizes: list[int] = []
     if inputs:
         place_of = _places(papers, ended)
         async for page in storage.list(papers.layout.inputs):
@@ -67,10 +77,10 @@ async def doomed(storage: Storage, papers: Papers, ledger: Ledger, *, inputs: bo
                 if request is not None:
                     found.append(stored.location)
                     requests.append(request)
-                    size += stored.size
+                    sizes.append(stored.size)
     return Doomed(
         inputs=found,
-        input_bytes=size,
+        sizes=sizes,
         requests=np.array(requests, dtype=np.int64),
         outputs=_answers(ledger) if outputs else [],
     )

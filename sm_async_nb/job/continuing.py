@@ -19,7 +19,7 @@ from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.errors import JobChangedError
 from sm_async_nb.job.aside import FEW_LINES, aside
 from sm_async_nb.job.checkpoint import Folded, copy_columns, reopen, write_checkpoint
-from sm_async_nb.job.document import Document, Settings
+from sm_async_nb.job.document import Document, Settings, write_document
 from sm_async_nb.job.frame import from_parquet, slot_of_row, to_parquet
 from sm_async_nb.job.opening import Opened, open_frame, open_slots, opened, papers_of
 from sm_async_nb.job.slots import Slots
@@ -65,6 +65,7 @@ async def continue_job(
     folded = await reopen(storage, layout, slots.next_number)
     old = _old(slots, folded, slot_of_row(kept), nothing_fits=restart)
     matched = continue_with(old, batch.fingerprints, batch.terms, retry_failed=retry_failed, pack_new=batch.pack_new)
+    _refuse_used_filenames(document, asked, matched)
     batch.continue_with(matched.packing, matched.payload_bytes, numbers=matched.numbers)
     wanted = replace(document, asked=asked, settings=settings, tags=tags or document.tags, note=note or document.note)
     if not matched.is_same or wanted != document or not _is_equal(from_parquet(kept), batch.frame):
@@ -89,6 +90,17 @@ def refuse_changes(document: Document, asked: Asked) -> None:
         raise JobChangedError(
             f"Job {document.job_id!r} was asked for otherwise before, so its answers would not fit:\n{listed}\n"
             "Choose another name, or pass restart=True to send every row again. Nothing was sent."
+        )
+
+
+def _refuse_used_filenames(document: Document, asked: Asked, matched: Continued) -> None:
+    """What older rows left there under the caller's own names would be taken for the answers of new ones."""
+    has_history = len(matched.slot_numbers) > matched.in_view
+    if asked.arguments.filename is not None and has_history and matched.is_new.any():
+        raise JobChangedError(
+            f"Rows of job {document.job_id!r} that were sent before have changed or are gone, and with filename= new"
+            " answers may get the names of theirs, and be taken for them. Choose another name for the job."
+            " Nothing was sent."
         )
 
 
@@ -129,7 +141,7 @@ async def _revise(
     frame = await aside(partial(to_parquet, batch.frame, matched.packing.slot_of_row), is_small=is_small)
     await storage.put(layout.frame(revision), frame)
     await storage.put(layout.slots(revision), await aside(partial(slots_to_parquet, slots), is_small=is_small))
-    await storage.put(layout.revision(revision), revised.to_json(), "application/json", create_only=True)
+    await write_document(storage, layout.revision(revision), revised)
     return revised
 
 

@@ -13,7 +13,7 @@ from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.ledger import Ledger
 from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.job.aside import FEW_LINES, aside
-from sm_async_nb.job.document import Document, Settings
+from sm_async_nb.job.document import Document, Settings, write_document
 from sm_async_nb.job.engine import Beginning
 from sm_async_nb.job.frame import to_parquet
 from sm_async_nb.job.opening import Opened, papers_of
@@ -59,7 +59,7 @@ async def create_job(
     frame = await aside(partial(to_parquet, batch.frame, packing.slot_of_row), is_small=is_small)
     await storage.put(layout.frame(), frame)
     await storage.put(layout.slots(), await aside(partial(slots_to_parquet, slots), is_small=is_small))
-    await storage.put(layout.manifest, document.to_json(), "application/json", create_only=True)
+    await write_document(storage, layout.manifest, document)
     return Opened(
         document=document,
         papers=papers_of(document, layout, batch, None),

@@ -10,10 +10,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from sm_async_nb.core.batch import Batch
-from sm_async_nb.core.ledger import Fact, Ledger
+from sm_async_nb.core.ledger import Fact, Ledger, Status
 from sm_async_nb.core.locations import JobLayout
 from sm_async_nb.core.plan import Limits, Underway
 from sm_async_nb.job.findings import Findings
+
+_ANSWERS = (Fact.OUTPUT_FOUND, Fact.FAILURE_FOUND)
 
 
 @dataclass
@@ -33,6 +35,8 @@ class Desk:
     wake: asyncio.Event = field(default_factory=asyncio.Event)
     # Resolved when all that was found before is in the journal.
     waiting: list[asyncio.Future[None]] = field(default_factory=list)
+    # Those that are sent once more, as long as the ledger does not know of it.
+    retried: set[int] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         self.underway = Underway(busy=np.zeros(len(self.ledger), dtype=np.bool_))
@@ -42,6 +46,7 @@ class Desk:
         self.underway = Underway(
             busy=np.zeros(len(self.ledger), dtype=np.bool_),
             is_stopped=self.underway.is_stopped,
+            forgiven=self.underway.forgiven,
             looked_at=self.underway.looked_at,
         )
         self.lost.clear()
@@ -49,7 +54,14 @@ class Desk:
         self.wake = asyncio.Event()
 
     def learn(self, fact: Fact, request: int, at: float, **details: str) -> None:
-        """Note a fact, which is believed when it is in the journal; its time is kept to the microsecond, as there."""
+        """Note a fact, which is believed when it is in the journal; its time is kept to the microsecond, as there.
+
+        An answer to an attempt that was given up is no fact about the next one.
+        """
+        if fact in _ANSWERS:
+            if request in self.retried or self.ledger.status[request] < Status.ACCEPTED:
+                return
+            self.underway.busy[request] = True
         if not self.findings:
             self.underway.found_at = self.now()
         self.findings.add(fact, request, round(at, 6), **details)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, fields
 from importlib.metadata import version
@@ -11,11 +12,13 @@ import orjson
 
 from sm_async_nb.aws.storage import Storage, StorageTerms
 from sm_async_nb.core.asked import Asked
-from sm_async_nb.core.locations import JobLayout
+from sm_async_nb.core.locations import JobLayout, S3Location
 from sm_async_nb.core.plan import Limits
 from sm_async_nb.errors import JobNotFoundError, RequestError
 
 FORMAT = 1
+
+_REVISION = re.compile(r"(\d+)\.json")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,12 +111,30 @@ class Document:
             raise RequestError(f"{place} is no manifest of a job: {type(error).__name__}: {error}.") from None
 
 
+async def write_document(storage: Storage, place: S3Location, document: Document) -> None:
+    """Write what was not there before.
+
+    Raises
+    ------
+    FileExistsError
+        If another document lies there.
+    """
+    body = document.to_json()
+    try:
+        await storage.put(place, body, "application/json", create_only=True)
+    except FileExistsError:
+        # Our own write may have arrived although its answer did not.
+        if (await storage.get(place))[0] != body:
+            raise
+
+
 async def read_document(storage: Storage, layout: JobLayout) -> Document | None:
     """The newest revision of a job; None if there is no job."""
     newest = 0
     async for page in storage.list(layout.revisions):
         for stored in page:
-            newest = int(stored.location.key.rpartition("/")[2].removesuffix(".json"))
+            name = _REVISION.fullmatch(stored.location.key.rpartition("/")[2])
+            newest = int(name[1]) if name else newest  # something else may lie there, such as a folder
     place = layout.revision(newest)
     try:
         body, _ = await storage.get(place)

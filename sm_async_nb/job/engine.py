@@ -35,6 +35,7 @@ from sm_async_nb.core.plan import (
     Send,
     Sleep,
     Stop,
+    bad_and_ended,
     next_actions,
 )
 from sm_async_nb.errors import PayloadLostError, ServiceTroubleError
@@ -170,20 +171,37 @@ class Engine:
         self._desk.wake.set()
         return int(self._desk.ledger.unsent(self._desk.underway.busy, len(self._desk.ledger)).size)
 
-    def retry(self, requests: IntArray) -> None:
-        """Send these once more, which have ended. To be called on the engine's loop."""
-        self._stopped = None
-        self._desk.underway.is_stopped = False
-        self._note(Fact.RETRIED, requests)
+    def retry(self, requests: IntArray) -> IntArray:
+        """Send those of these once more that have ended, and give them back. To be called on the engine's loop.
 
-    def note_deleted_inputs(self, requests: IntArray) -> None:
-        """The inputs of these are gone. To be called on the engine's loop."""
-        self._note(Fact.INPUT_DELETED, requests)
+        What has failed by now is counted by ``max_failures`` no longer: whoever sends more has seen it.
+        """
+        self._stopped = None
+        underway, counts = self._desk.underway, self._desk.ledger.counts
+        underway.is_stopped = False
+        underway.forgiven = bad_and_ended(counts)
+        return self._note_what_may_be(Fact.RETRIED, requests)
+
+    def note_deleted_inputs(self, requests: IntArray) -> IntArray:
+        """The inputs of those of these that have ended are given up; gives them back. To be called on the loop."""
+        return self._note_what_may_be(Fact.INPUT_DELETED, requests)
+
+    def _note_what_may_be(self, fact: Fact, requests: IntArray) -> IntArray:
+        """Note it of those it still can be of: something else may have been found since they were chosen."""
+        ledger, busy = self._desk.ledger, self._desk.underway.busy
+        requests = requests[ledger.may_learn(fact, requests) & ~busy[requests]]
+        self._note(fact, requests)
+        return requests
 
     @property
     def has_news(self) -> bool:
         """Whether something was noted that is not written down."""
         return len(self._recorder) > 0
+
+    @property
+    def has_more_to_do(self) -> bool:
+        """Whether it has to run again: somebody may have asked for more while it was ending."""
+        return self.has_news or not self._desk.ledger.is_finished
 
     @property
     def throttles(self) -> int:
@@ -249,6 +267,9 @@ class Engine:
 
     def _note(self, fact: Fact, requests: IntArray) -> None:
         self._desk.underway.busy[requests] = True
+        if fact == Fact.RETRIED:
+            self._desk.retried.update(requests.tolist())
+            self._looker.give_up(requests)
         now = self._desk.now()
         for request in requests.tolist():
             self._desk.learn(fact, request, now)
@@ -286,6 +307,9 @@ class Engine:
             self._looker.follow(learned.requests)
         if learned.fact == Fact.RETRIED:
             self._desk.lost.clear()
+            self._desk.retried.difference_update(learned.requests.tolist())
+            bad, ended = bad_and_ended(self._desk.ledger.counts)
+            underway.forgiven = min(underway.forgiven[0], bad), min(underway.forgiven[1], ended)
 
     # The lease
 

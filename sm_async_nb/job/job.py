@@ -29,6 +29,7 @@ from sm_async_nb.errors import JobInUseError, RequestError, SmAsyncError, TooMan
 from sm_async_nb.job import background
 from sm_async_nb.job.choice import chosen
 from sm_async_nb.job.cleanup import Cleanup, Doomed, doomed
+from sm_async_nb.job.continuing import refuse_changes
 from sm_async_nb.job.course import Course
 from sm_async_nb.job.document import Document, Settings
 from sm_async_nb.job.faces import Faces
@@ -50,14 +51,19 @@ _CANCELLED = "cancelled"
 
 @dataclass(frozen=True)
 class Cancelled:
-    """What cancelling came to: requests that will not be sent, and those that the service still holds."""
+    """What cancelling came to: requests that will not be sent, and those that the service still holds.
+
+    ``is_kept`` says whether another kernel will know of it, which it does not while the job is paused.
+    """
 
     not_sent: int
     held: int
+    is_kept: bool = True
 
     def __str__(self) -> str:
         held = f"The service holds {self.held:,} more, which nobody can take back: their answers are still followed."
-        return f"{self.not_sent:,} requests will not be sent. {held if self.held else 'The service holds none.'}"
+        told = f"{self.not_sent:,} requests will not be sent. {held if self.held else 'The service holds none.'}"
+        return told if self.is_kept else f"{told} The job is paused: only this kernel knows, until job.resume()."
 
     __repr__ = __str__
 
@@ -122,8 +128,8 @@ class Job:
             self._watched.add_done_callback(lambda _: self._newest.end())
 
     def send_again(self, requests: IntArray) -> None:
-        """Before the start: these are to be sent once more."""
-        if requests.size and self._course is not None:
+        """Before the start: these are to be sent once more, if any; what failed before is forgiven."""
+        if self._course is not None:
             self._course.engine.retry(requests)
 
     def leave(self) -> None:
@@ -203,6 +209,10 @@ class Job:
             and mine.frame.index.equals(batch.frame.index)
             and bool((mine.fingerprints == batch.fingerprints).all())
         )
+
+    def refuse_changes(self, asked: Asked) -> None:
+        """Raise JobChangedError, with the difference, if the job was asked for otherwise."""
+        refuse_changes(self._document, asked)
 
     @property
     def snapshot(self) -> Snapshot:
@@ -312,9 +322,7 @@ class Job:
         """
         course = self._writer()
         requests = chosen(self._papers, self._ledger, self._reports, status=status, error_class=error_class, rows=rows)
-        if requests.size:
-            course.tell(lambda engine: engine.retry(requests))
-        return int(requests.size)
+        return int(course.tell(lambda engine: engine.retry(requests)).size) if requests.size else 0
 
     def cancel(self) -> Cancelled:
         """Send nothing more, at once. What the service holds it will answer; there is no way to take it back.
@@ -331,7 +339,8 @@ class Job:
         with self._lock:
             counts = self._ledger.counts
         unsent = counts[Status.PLANNED] + counts[Status.UPLOADED]
-        return Cancelled(not_sent, counts[Status.ACCEPTED] + unsent - not_sent)
+        is_paused = self.snapshot.paused is not None
+        return Cancelled(not_sent, counts[Status.ACCEPTED] + unsent - not_sent, is_kept=not is_paused)
 
     def resume(self, session: Session | None = None) -> Job:
         """Go on after a pause: with new credentials, or when the endpoint is there again.
@@ -346,7 +355,7 @@ class Job:
         course.resume(session)
         return self
 
-    def go_on(self, session: Session) -> Job:
+    def go_on(self, session: Session | None) -> Job:
         """Resume it if it is paused: whoever asks for a job again wants it to run."""
         return self.resume(session) if self.snapshot.paused is not None else self
 
@@ -378,11 +387,11 @@ class Job:
         if not dry_run:
             if found.requests.size:
                 # Recorded before it is done: a retry must not count on an input that is gone.
-                course.tell(lambda engine: engine.note_deleted_inputs(found.requests))
+                found = found.of(course.tell(lambda engine: engine.note_deleted_inputs(found.requests)))
                 course.wait_until_recorded()
             background.run(self._delete(found))
         return Cleanup(
-            inputs=len(found.inputs), input_bytes=found.input_bytes, outputs=len(found.outputs), is_done=not dry_run
+            inputs=len(found.inputs), input_bytes=sum(found.sizes), outputs=len(found.outputs), is_done=not dry_run
         )
 
     # Looking at rows

@@ -15,6 +15,7 @@ written after it is started, the owner stops before anybody takes over, and no t
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import math
 import re
 import secrets
@@ -28,7 +29,7 @@ import orjson
 
 from sm_async_nb.aws.storage import Storage
 from sm_async_nb.core.locations import JobLayout
-from sm_async_nb.errors import JobInUseError
+from sm_async_nb.errors import JobInUseError, SmAsyncError
 from sm_async_nb.job.holder import Holder
 
 # How long an epoch is good for, counted from the start of its last heartbeat. Seconds.
@@ -164,6 +165,12 @@ class Lease:
             if now < self._ends:
                 await self._write(self.epoch, self._token, self._acquired_at, now, released=True)
                 self._ends = now
+
+    async def let_go(self, told: Mapping[str, Any] = _NOTHING, *, seconds: float = 5.0) -> None:
+        """Release it if that is possible in this time. Otherwise it lapses by itself."""
+        with contextlib.suppress(SmAsyncError, TimeoutError):
+            async with asyncio.timeout(seconds):
+                await self.release(told)
 
     def _hear(self, told: Mapping[str, Any]) -> None:
         if self._lost:

@@ -19,7 +19,7 @@ from sm_async_nb.core.verdict import verdict_of
 from sm_async_nb.errors import ServiceTroubleError
 from sm_async_nb.job.backoff import Backoff
 from sm_async_nb.job.desk import Desk
-from sm_async_nb.job.tracker import Answer, Tracker
+from sm_async_nb.job.tracker import Answer, Look, Tracker
 
 # Where notifications tell of answers, S3 is looked at this seldom, for those that were lost. Seconds.
 _BACKSTOP = 60.0
@@ -97,6 +97,15 @@ class Looker:
         for one in zip(left, *columns, strict=True):
             tracker.leave(*one)
 
+    def give_up(self, requests: IntArray) -> None:
+        """Watch these no longer, and do not believe what is told of them: they are sent once more."""
+        if self._tracker is None:
+            return
+        self.leave(requests.tolist())
+        self._tracker.give_up(requests.tolist())
+        for inference_id in self._desk.ledger.texts["inference_id"].take(requests):
+            self._request_of.pop(inference_id, None)
+
     # Looking into S3
 
     async def look(self) -> None:
@@ -105,7 +114,7 @@ class Looker:
         began = desk.now()
         try:
             look = await self._connected.look(began)
-            judged = await self._take_answers(look.answers)
+            judged = await self._take_answers(look)
         finally:
             desk.underway.looking = False
         await self._judge_all(judged)
@@ -121,13 +130,14 @@ class Looker:
         due = next_look(self._ended_at, pause, found=len(look.answers), lists=look.lists, heads=look.heads)
         desk.underway.look_at = due if self._notifications is None else max(due, self._ended_at + _BACKSTOP)
 
-    async def _take_answers(self, answers: list[Answer]) -> list[Answer]:
+    async def _take_answers(self, look: Look) -> list[Answer]:
         """Learn of them; what is given back has to be judged first."""
         judged: list[Answer] = []
-        for start in range(0, len(answers), _ANSWERS_AT_A_TIME):
+        for start in range(0, len(look.answers), _ANSWERS_AT_A_TIME):
             if start:
                 await asyncio.sleep(0)
-            taken = answers[start : start + _ANSWERS_AT_A_TIME]
+            found = look.answers[start : start + _ANSWERS_AT_A_TIME]
+            taken = [answer for answer in found if answer.request not in look.given_up]
             for answer in taken:
                 if answer.fact == Fact.FAILURE_FOUND and self._desk.limits.retries:
                     judged.append(answer)

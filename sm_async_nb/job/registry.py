@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
+import warnings
 from collections.abc import Callable, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import fields
-from typing import Any
+from typing import Any, NamedTuple
 
 import pandas as pd
 
@@ -18,7 +19,14 @@ from sm_async_nb.aws.storage import StorageChoice, StorageTerms, check_choice, o
 from sm_async_nb.core.flags import check_flags
 from sm_async_nb.core.ledger import Status
 from sm_async_nb.core.locations import JobLayout, S3Location, check_job_id, parse_s3_uri
-from sm_async_nb.errors import JobInUseError, JobNotFoundError, RequestError
+from sm_async_nb.errors import (
+    CredentialsError,
+    JobInUseError,
+    JobNotFoundError,
+    RequestError,
+    SmAsyncWarning,
+    StorageAccessError,
+)
 from sm_async_nb.job import background
 from sm_async_nb.job.document import Document, find_document
 from sm_async_nb.job.job import Job, ShowProgress
@@ -38,11 +46,12 @@ _followed: dict[S3Location, Job] = {}
 _prefixes: dict[S3Location, None] = {}
 
 
-def followed_here(layout: JobLayout) -> Job | None:
-    """The job of this process that is at work, or paused, at that place."""
+def followed_here(layout: JobLayout, *, read_only: bool = False) -> Job | None:
+    """The job of this process that is at work, or paused, at that place; for who only watches, one that does too."""
     for home in [home for home, job in _followed.items() if not job.is_at_work]:
         del _followed[home]
-    return _followed.get(layout.home)
+    here = _followed.get(layout.home)
+    return None if here is None or (here.is_read_only and not read_only) else here
 
 
 def followed(job: Job, layout: JobLayout) -> Job:
@@ -65,15 +74,23 @@ def attach(
     """The job that lies there; see :func:`sm_async_nb.attach`."""
     check_choice(storage)
     check_flags(read_only=read_only)
-    session = checked_session(session)
+    given_session, session = session, checked_session(session)
     layout = _layout_of(uri_or_id, input_prefix)
-    here = followed_here(layout)
+    here = followed_here(layout, read_only=read_only)
     if here is not None:
-        return here.go_on(session)
+        return here if read_only else here.go_on(given_session)
     meter = Meter()
-    found, lease, stopped = background.run(_attach(session, meter, layout, read_only=read_only, choice=storage))
-    job = Job(found, session=session, lease=lease, meter=meter, progress=progress, stopped=stopped, storage=storage)
-    return followed(job, layout) if found.has_more_to_do else job
+    found = background.run(_attach(session, meter, layout, read_only=read_only, choice=storage))
+    job = Job(
+        found.opened,
+        session=session,
+        lease=found.lease,
+        meter=meter,
+        progress=progress,
+        stopped=found.stopped,
+        storage=storage,
+    )
+    return followed(job, layout) if found.is_to_be_followed else job
 
 
 def jobs(*, session: Session | None = None, input_prefix: str | None = None) -> pd.DataFrame:
@@ -85,7 +102,11 @@ def jobs(*, session: Session | None = None, input_prefix: str | None = None) -> 
             f"Nothing says where the jobs lie.{_told_prefixes()} Pass input_prefix='s3://bucket/prefix', or set"
             " SM_ASYNC_INPUT_PREFIX."
         )
-    return _listed(background.run(_jobs(session, prefix)))
+    found, unreadable = background.run(_jobs(session, prefix))
+    if unreadable:
+        told = f"{len(unreadable):,} of the jobs below {prefix} cannot be read and are left out: {unreadable[0]}"
+        warnings.warn(told, SmAsyncWarning, stacklevel=3)
+    return _listed(found)
 
 
 def endpoint(endpoint_name: str, *, session: Session | None = None) -> Endpoint:
@@ -145,10 +166,18 @@ def _checked(layout: JobLayout) -> JobLayout:
     return layout
 
 
+class _Attached(NamedTuple):
+    """The job, what allows to write to it, why it stopped itself, if it did, and whether anything is left to do."""
+
+    opened: Opened
+    lease: Lease | None
+    stopped: str | None
+    is_to_be_followed: bool
+
+
 async def _attach(
     session: Session, meter: Meter, layout: JobLayout, *, read_only: bool, choice: StorageChoice
-) -> tuple[Opened, Lease | None, str | None]:
-    """The job, what allows to write to it, and why it stopped itself, if it did."""
+) -> _Attached:
     terms = await _terms_of(session, meter, layout, choice)
     async with open_storage(session, terms=terms, storage=choice) as opened:
         storage = MeteredStorage(opened, meter)
@@ -156,11 +185,16 @@ async def _attach(
         state = await read_lease(storage, layout)
         stopped = state.told.get("stopped") if state is not None else None
         if read_only:
-            return reading.opened, None, stopped
+            return _Attached(reading.opened, None, stopped, reading.opened.has_more_to_do)
         lease = Lease(storage, layout, now=time.time)
-        if reading.opened.has_more_to_do and await _acquired(lease, reading.opened):
-            await reading.read_on(storage)
-        return reading.opened, lease, stopped
+        is_ours = reading.opened.has_more_to_do and await _acquired(lease, reading.opened)
+        if is_ours:
+            try:
+                await reading.read_on(storage)
+            except BaseException:
+                await lease.let_go()
+                raise
+        return _Attached(reading.opened, lease, stopped, is_ours)
 
 
 async def _acquired(lease: Lease, found: Opened) -> bool:
@@ -180,24 +214,34 @@ async def _terms_of(session: Session, meter: Meter, layout: JobLayout, choice: S
 
 # Listing
 
+_Found = tuple[Document, LeaseState | None, JobLayout]
 
-async def _jobs(session: Session, prefix: S3Location) -> list[tuple[Document, LeaseState | None, JobLayout]]:
+
+async def _jobs(session: Session, prefix: S3Location) -> tuple[list[_Found], list[RequestError]]:
+    """The jobs, and why others could not be read."""
     gate = asyncio.Semaphore(_READERS)
     async with open_storage(session) as storage:
 
-        async def read(name: str) -> tuple[Document, LeaseState | None, JobLayout] | None:
+        async def read(name: str) -> _Found | None:
             layout = JobLayout(prefix, name)
             async with gate:
                 try:
                     return await find_document(storage, layout), await read_lease(storage, layout), layout
+                except (StorageAccessError, CredentialsError) as error:
+                    unreadable.append(error)
                 except RequestError:
-                    return None  # something else lies there, or a newer version's job
+                    pass  # something else lies there, or a newer version's job
+            return None
 
+        unreadable: list[RequestError] = []
         found = await asyncio.gather(*(read(name) for name in await storage.directories(prefix)))
-    return [one for one in found if one is not None]
+    there = [one for one in found if one is not None]
+    if unreadable and not there:
+        raise unreadable[0]
+    return there, unreadable
 
 
-def _listed(found: list[tuple[Document, LeaseState | None, JobLayout]]) -> pd.DataFrame:
+def _listed(found: list[_Found]) -> pd.DataFrame:
     now = time.time()
     lines = [_line(*one, now) for one in sorted(found, key=lambda one: -one[0].created_at)]
     names = ["endpoint_name", "state", "rows", "requests", *map(str, Status), "created_at", "age", "tags", "note"]

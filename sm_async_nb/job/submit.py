@@ -93,7 +93,7 @@ def submit(
         For whatever is wrong with the call, the frame, the endpoint or the buckets; nothing was sent then.
     """
     _check_frame(frame)
-    session = checked_session(session)
+    given_session, session = session, checked_session(session)
     batch = build_batch(snapshot(frame), arguments, known_fields(session))
     batch.check()
     prefix = given_prefix(wishes.input_prefix)
@@ -108,8 +108,10 @@ def submit(
     if here is not None and not wishes.restart and here.does(asked, batch, wishes.settings):
         if wishes.retry_failed:
             here.retry()
-        return here.go_on(session)
+        return here.go_on(given_session)
     if here is not None:
+        if not wishes.restart:
+            here.refuse_changes(asked)  # before it is left, so that it runs on
         here.leave()
     meter = Meter()
     found, lease = background.run(_open(session, meter, batch, layout, endpoint, asked=asked, wishes=wishes))
@@ -168,27 +170,28 @@ async def _open(
         try:
             await lease.acquire()
         except StorageAccessError as error:
-            raise StorageAccessError(f"{error} {_HOW_TO_CHOOSE} Nothing was sent.") from None
+            raise StorageAccessError(f"{error} {_HOW_TO_CHOOSE} Nothing was sent.") from error.__cause__
         try:
             document = await read_document(storage, layout) if wishes.name else None
             if document is None:
-                return await _created(storage, batch, layout, asked, wishes), lease
-            found = await continue_job(
-                storage,
-                document,
-                batch,
-                layout,
-                asked=asked,
-                settings=wishes.settings,
-                tags=wishes.tags,
-                note=wishes.note,
-                retry_failed=wishes.retry_failed,
-                restart=wishes.restart,
-            )
+                found = await _created(storage, batch, layout, asked, wishes)
+            else:
+                found = await continue_job(
+                    storage,
+                    document,
+                    batch,
+                    layout,
+                    asked=asked,
+                    settings=wishes.settings,
+                    tags=wishes.tags,
+                    note=wishes.note,
+                    retry_failed=wishes.retry_failed,
+                    restart=wishes.restart,
+                )
             if not found.has_more_to_do:
                 await lease.release(told_of(first_snapshot(found.opened.ledger)))
         except BaseException:
-            await lease.release()
+            await lease.let_go()
             raise
         return found, lease
 
@@ -216,4 +219,4 @@ async def _check_output_paths(storage: Storage, endpoint: Endpoint) -> None:
         except StorageAccessError as error:
             raise StorageAccessError(
                 f"The outputs of endpoint {endpoint.endpoint_name!r} cannot be followed. {error} Nothing was sent."
-            ) from None
+            ) from error.__cause__

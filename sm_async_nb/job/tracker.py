@@ -9,7 +9,7 @@ longest are looked at one by one.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -40,12 +40,16 @@ class Answer(NamedTuple):
 
 @dataclass
 class Look:
-    """What one look found, how many LISTs and HEADs it took, and why it may not have seen everything."""
+    """What one look found, how many LISTs and HEADs it took, and why it may not have seen everything.
+
+    What it found of ``given_up`` is of no interest any more: they are sent once more since it began.
+    """
 
     answers: list[Answer] = field(default_factory=list)
     lists: int = 0
     heads: int = 0
     trouble: ServiceTroubleError | None = None
+    given_up: set[int] = field(default_factory=set)
 
 
 class Tracker:
@@ -62,6 +66,7 @@ class Tracker:
         # When those that cannot be listed were last looked at; not all of them are, each time.
         self.probed_at: dict[int, float] = {}
         self._turn = 0
+        self._newest = Look()
 
     def __len__(self) -> int:
         return len(self._accepted_at)
@@ -90,6 +95,10 @@ class Tracker:
                 if not watched:
                     del self._listed[fact, prefix]
 
+    def give_up(self, requests: Iterable[int]) -> None:
+        """Have a look that is under way say nothing of these, which were left before it has ended."""
+        self._newest.given_up.update(requests)
+
     def _watched(self, uri: str) -> tuple[S3Location | None, str]:
         """The prefix that a location is watched through, if it has one, and the rest of its key."""
         directory, _, name = uri.rpartition("/")
@@ -108,7 +117,7 @@ class Tracker:
         StorageAccessError
             If looking is not allowed. Trouble is told in the result, beside what was found in spite of it.
         """
-        look = Look()
+        look = self._newest = Look()
         gate = asyncio.Semaphore(_LISTS_AT_A_TIME)
         lists = [self._list(fact, prefix, dict(rest), look, gate) for (fact, prefix), rest in self._listed.items()]
         probes = [self._probe(request, look, now) for request in self._worth_a_probe(now)]

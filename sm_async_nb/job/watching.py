@@ -41,7 +41,8 @@ class Watcher:
         self._next_segment = next_segment
         self._publish = publish
         self._heard = heard
-        self._place_of = None if papers.numbers is None else _places(papers.numbers)
+        # The job may grow meanwhile by requests that this view does not show.
+        self._place_of = _places(np.arange(len(ledger)) if papers.numbers is None else papers.numbers)
         self._started_at = time.time()
 
     async def run(self, storage: Storage) -> None:
@@ -68,7 +69,7 @@ class Watcher:
         return came
 
     def _take(self, learned: Learned) -> None:
-        shown = learned if self._place_of is None else _shown(learned, self._place_of)
+        shown = _shown(learned, self._place_of)
         with self._lock:
             self._ledger.apply(shown)
         self._heard(shown)

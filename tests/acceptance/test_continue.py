@@ -237,6 +237,44 @@ class TestAskedOtherwise:
         assert (0, 0) == sent(wire)
 
 
+class TestNamesOfOnesOwn:
+    """An output that lies where another's is looked for would be taken for it."""
+
+    def test_a_retry_does_not_take_the_old_failure_for_its_answer(self, submit, model):
+        """The caller's filename is for the first attempt."""
+        model.failing = {1: 500}
+        job = submit(numbers(2), filename="row-{{ x }}.out").wait()
+        model.failing = {}
+
+        assert ["completed", "failed"] == job.table()["status"].tolist()
+        assert 1 == job.retry()
+        pd.testing.assert_frame_equal(doubled(numbers(2)), job.wait().results())
+        names = [location.rpartition("/")[2] for location in job.table()["output_location"]]
+        assert "row-0.out" == names[0]
+        assert "row-1.out" != names[1]
+
+    @pytest.mark.parametrize("options", [{}, {"restart": True}], ids=["changed", "restart"])
+    def test_rows_that_have_changed_are_refused(self, submit, wire, options):
+        """New ones are not, which have filenames of their own."""
+        named = {"columns": ["x"], "filename": "{{ row_id }}.out"}
+        frame = numbers(2).assign(row_id=["a", "b"])
+        submit(frame, **named).wait()
+        more = pd.concat([frame, pd.DataFrame({"x": [7], "row_id": ["c"]}, index=["row 7"])])
+        submit(more, **named).wait()
+        sent(wire)
+        with pytest.raises(JobChangedError, match="new answers may get the names of theirs"):
+            submit(more.assign(x=[0, 5, 7]), **named, **options)
+
+        assert (0, 0) == sent(wire)
+
+    def test_a_job_of_no_rows_does_not_keep_the_name(self, submit):
+        """The lease was held for a minute once, by a job that never ran."""
+        nothing = submit(numbers(0))
+
+        assert (0, True) == (len(nothing), nothing.snapshot.is_over)
+        pd.testing.assert_frame_equal(doubled(numbers(2)), submit(numbers(2)).wait().results())
+
+
 class TestWhileItRuns:
     """A cell that is run again."""
 
@@ -264,6 +302,16 @@ class TestWhileItRuns:
         assert 0 == model.asked_twice
         with pytest.raises(sm_async_nb.RequestError, match="is not followed here any more; attach to"):
             before.wait()
+
+    def test_a_cell_that_is_refused_leaves_the_job_running(self, submit, model):
+        """It was left before it was looked at once, and nothing more was sent."""
+        model.door.clear()
+        job = submit(numbers(3), max_in_flight=1)
+        with pytest.raises(JobChangedError):
+            submit(numbers(3), max_in_flight=1, content_type="text/csv")
+        model.door.set()
+
+        pd.testing.assert_frame_equal(doubled(numbers(3)), job.wait().results())
 
     def test_a_new_process_goes_on_as_well(self, submit, wire, model, local):
         """After the kernel was killed, with new rows, in the order they have now."""

@@ -136,6 +136,14 @@ class TestAttaching:
             "A job's URI begins with s3://, got 'my-bucket/jobs/monday/'. Did you mean 's3://my-bucket/jobs/monday/'?"
         )
 
+    def test_something_else_that_lies_there_is_no_matter(self, session):
+        """Such as the folder that a browser of S3 makes."""
+        job = submit(session, numbers(2)).wait()
+        folder = f"jobs/{job.id}/revisions/"
+        session.client("s3").put_object(Bucket=BUCKET, Key=folder, Body=b"")
+
+        pd.testing.assert_frame_equal(doubled(numbers(2)), sm_async_nb.attach(job.uri, session=session).results())
+
     def test_no_job_is_said_where_there_is_none(self, session):
         """With the place that was looked at."""
         with pytest.raises(errors.JobNotFoundError) as caught:
@@ -207,6 +215,35 @@ class TestInUse:
         model.door.set()
         pd.testing.assert_frame_equal(doubled(numbers(4)), watched.wait().results())
         assert_same(kernel.run("job.wait().table()"), watched.table())
+
+    def test_who_watches_may_take_over_when_the_other_kernel_is_gone(self, session, local, model):
+        """The watching job was given out again once, and told to attach without read_only=True."""
+        model.door.clear()
+        with Kernel(local.environment) as doomed:
+            uri = doomed.run(SUBMIT, frame=numbers(6), prefix=PREFIX, options={"max_in_flight": 2})
+            doomed.run("import time\nwhile job.snapshot.counts[2] < 2: time.sleep(0.01)")
+            watched = sm_async_nb.attach(uri, session=session, read_only=True)
+            again = sm_async_nb.attach(uri, session=session, read_only=True)
+            doomed.kill()
+        job = sm_async_nb.attach(uri, session=session)
+        model.door.set()
+
+        assert again is watched
+        assert (True, False) == (watched.is_read_only, job.is_read_only)
+        pd.testing.assert_frame_equal(doubled(numbers(6)), job.wait().results())
+        watched.leave()
+
+    def test_who_watches_is_not_disturbed_when_the_job_grows(self, session, model, kernel, monkeypatch):
+        """It shows the rows that there were."""
+        monkeypatch.setattr(watching, "_SHORTEST", 0.2)
+        model.door.clear()
+        uri = kernel.run(SUBMIT, frame=numbers(2), prefix=PREFIX, options={"name": "growing"})
+        watched = sm_async_nb.attach(uri, session=session, read_only=True)
+        kernel.run(SUBMIT, frame=numbers(5), prefix=PREFIX, options={"name": "growing"})
+        model.door.set()
+        kernel.run("job.wait()\nNone")
+
+        pd.testing.assert_frame_equal(doubled(numbers(2)), watched.wait().results())
 
     def test_submitting_under_the_name_of_a_job_that_is_in_use_is_refused(self, session, local, model, kernel):
         """Before anything is sent."""
@@ -360,6 +397,12 @@ class TestStopping:
         completed = table["status"] == "completed"
         assert (2 * frame["x"])[completed].tolist() == job.results()["y"].dropna().tolist()
 
+        model.failing = {}
+        assert not_sent == job.retry(status="cancelled")
+        assert {"completed", "failed"} == set(job.wait().table()["status"])
+        assert int((table["status"] == "failed").sum()) == job.retry()
+        pd.testing.assert_frame_equal(doubled(frame), job.wait().results())
+
 
 class TestTidyingUp:
     """What a job has left in S3, and nothing else."""
@@ -460,7 +503,7 @@ class TestTelling:
         local.faults = Faults(throttle=Times(2), unavailable=Times(1))
         stats = submit(session, numbers(3)).wait().stats()
 
-        assert (6, 2, 3) == (stats.calls["InvokeEndpointAsync"], stats.throttled, stats.troubled)
+        assert (6, 3, 3) == (stats.calls["InvokeEndpointAsync"], stats.throttled, stats.troubled)
 
     def test_jobs_are_listed_with_how_they_stand(self, session, model, kernel):
         """The newest first; who has one, and whether anybody does."""
@@ -485,6 +528,21 @@ class TestTelling:
         assert (3, 2, 1, 0) == tuple(line[["rows", "completed", "failed", "planned"]])
         assert ("durable", {"team": "red"}, "weekly", over.uri) == tuple(line[["endpoint_name", "tags", "note", "uri"]])
         assert pd.Timedelta(0) <= line["age"] < pd.Timedelta(minutes=1)
+
+    def test_jobs_that_may_not_be_read_are_not_passed_over_in_silence(self, session, local):
+        """A list without them looks like no jobs."""
+        prefix = f"s3://{BUCKET}/hidden"
+        for name in ("mine", "theirs"):
+            submit(session, numbers(1), name=name, input_prefix=prefix).wait()
+        try:
+            local.faults = Faults(s3_denied=1, s3_only="GetObject */theirs/manifest.json")
+            with pytest.warns(SmAsyncWarning, match="1 of the jobs below .* cannot be read and are left out: "):
+                assert ["mine"] == sm_async_nb.jobs(session=session, input_prefix=prefix).index.tolist()
+            local.faults = Faults(s3_denied=1, s3_only="GetObject */manifest.json")
+            with pytest.raises(errors.StorageAccessError, match="s3:GetObject"):
+                sm_async_nb.jobs(session=session, input_prefix=prefix)
+        finally:
+            local.faults = Faults()
 
     def test_an_endpoint_tells_of_itself_through_the_job_and_without_one(self, session):
         """In service, awake, its paths; and which there are."""

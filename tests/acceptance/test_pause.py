@@ -1,5 +1,6 @@
 """What somebody has to mend pauses a job, which goes on where it was once that is done."""
 
+import threading
 from datetime import UTC, datetime, timedelta
 
 import boto3
@@ -11,7 +12,8 @@ from reliability.scene import Wire, doubled, numbers, until
 
 import sm_async_nb
 from sm_async_nb import Status
-from sm_async_nb.errors import CredentialsError, EndpointNotFoundError, JobInUseError
+from sm_async_nb.aws import lean_runtime
+from sm_async_nb.errors import CredentialsError, EndpointNotFoundError, EndpointNotInServiceError, JobInUseError
 from sm_async_nb.local import Faults, LocalEndpoint
 
 BUCKET = "paused"
@@ -163,6 +165,73 @@ class TestEndpoint:
         local.create_endpoint("fleeting")
         pd.testing.assert_frame_equal(doubled(numbers(8)), job.resume().wait().results())
         assert 8 == len(model.asked)
+
+    def test_an_endpoint_that_is_not_in_service_pauses_it_too(self, session, local, model, monkeypatch):
+        """As while it is updated, or has failed."""
+        job = half_sent(session, model)
+        stopped = threading.Event()
+        invoke = lean_runtime.LeanRuntime.invoke
+
+        async def refused(runtime, fields):
+            if not stopped.is_set():
+                raise EndpointNotInServiceError("Endpoint pausing of account 123456789012 is not in service")
+            return await invoke(runtime, fields)
+
+        monkeypatch.setattr(lean_runtime.LeanRuntime, "invoke", refused)
+        model.door.set()
+        with pytest.raises(EndpointNotInServiceError, match="is not in service"):
+            job.wait()
+
+        assert job.snapshot.paused is not None
+        stopped.set()
+        pd.testing.assert_frame_equal(doubled(numbers(8)), job.resume().wait().results())
+
+    def test_cancelling_while_it_is_paused_says_that_only_this_kernel_knows(self, session, local, model):
+        """Another one would go on sending."""
+        job = half_sent(session, model)
+        local.faults = Faults(expired_credentials=1)
+        model.door.set()
+        until(lambda: job.snapshot.paused is not None)
+        told = str(job.cancel())
+        local.faults = Faults()
+
+        assert told.endswith(" The job is paused: only this kernel knows, until job.resume().")
+        job.resume().wait()
+        assert 4 == job.snapshot[Status.CANCELLED]
+        assert "only this kernel" not in str(job.cancel())
+
+
+class TestComingBack:
+    """Attaching to a job that is paused here goes on with it."""
+
+    def test_it_goes_on_with_the_session_it_had(self, session, local, model, monkeypatch):
+        """It was given a new one once, whatever the job was submitted with."""
+        monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+        job = half_sent(session, model)
+        local.faults = Faults(expired_credentials=1)
+        model.door.set()
+        until(lambda: job.snapshot.paused is not None)
+        local.faults = Faults()
+
+        assert job is sm_async_nb.attach(job.uri)
+        pd.testing.assert_frame_equal(doubled(numbers(8)), job.wait().results())
+
+
+class TestConnecting:
+    """Trouble before there is a connection is trouble like any other."""
+
+    def test_a_job_that_is_resumed_before_the_network_is_up_tries_again(self, session, local, model):
+        """It ended once, and nobody tried again."""
+        job = half_sent(session, model)
+        local.faults = Faults(expired_credentials=1)
+        model.door.set()
+        until(lambda: job.snapshot.paused is not None)
+        local.faults = Faults(s3_fail=1, s3_only="* */lease/*")
+        job.resume()
+        until(lambda: job.snapshot.trouble is not None)
+        local.faults = Faults()
+
+        pd.testing.assert_frame_equal(doubled(numbers(8)), job.wait().results())
 
 
 class TestTakingOver:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -27,6 +28,7 @@ from sm_async_nb.errors import (
 )
 from sm_async_nb.job import recording
 from sm_async_nb.job.checkpoint import reopen
+from sm_async_nb.job.document import write_document
 from sm_async_nb.job.lease import DURATION, GUARD, Lease
 from sm_async_nb.job.opening import open_job
 from sm_async_nb.job.papers import GRACE
@@ -311,6 +313,55 @@ def test_an_expired_request_is_sent_again_if_retries_allow():
     assert (["completed"], [1]) == (statuses(client), client.opened.ledger.attempt.tolist())
 
 
+def test_a_late_answer_to_an_attempt_that_was_given_up_answers_nothing():
+    """It was taken for the answer to the next attempt once, whose output was not there."""
+    calls, locations = [], []
+
+    async def slower_and_slower(body, content_type, accept):
+        calls.append(body)
+        if len(calls) == 1:
+            await asyncio.sleep(float("inf"))
+        _write(world, locations[0], b'{"y": "of yesterday"}')
+        await asyncio.sleep(300)
+        return double(body, content_type, accept)
+
+    async def note_where(client):
+        await asyncio.sleep(60)
+        locations.append(client.opened.ledger.texts["output_location"][0])
+
+    world = World(slower_and_slower)
+    client = play(world, world.batch(frame(1)), during=note_where, retries=1)
+
+    assert (["completed"], [1]) == (statuses(client), client.opened.ledger.attempt.tolist())
+    assert [{"y": 0}] == answers(world, client.opened)
+
+
+def test_what_is_asked_for_twice_is_done_once():
+    """Two clicks on a button, or a retry of what was answered meanwhile, ended the job once."""
+    failed = []
+
+    async def failing_once(body, content_type, accept):
+        if json.loads(body)["x"]:
+            await asyncio.sleep(60)
+        elif not failed:
+            failed.append(body)
+            raise ModelError("not now")
+        return double(body, content_type, accept)
+
+    world = World(failing_once)
+
+    async def twice(client):
+        await asyncio.sleep(30)
+        everything = np.arange(2)
+        counted.append([client.engine.retry(everything).tolist() for _ in range(2)])
+
+    counted = []
+    client = play(world, world.batch(frame(2)), during=twice)
+
+    assert [[[0], []]] == counted
+    assert (["completed"] * 2, [1, 0]) == (statuses(client), client.opened.ledger.attempt.tolist())
+
+
 def test_a_late_answer_is_found_when_the_job_is_opened_again():
     """What was taken for expired is looked for once more."""
     world = World(_never, config=EndpointConfig(endpoint_name="memory", s3_output_path="s3://bucket/out"))
@@ -328,6 +379,17 @@ def test_a_late_answer_is_found_when_the_job_is_opened_again():
     world.run(opened_again())
 
     assert ["completed"] == statuses(second)
+
+
+def test_a_manifest_whose_answer_was_lost_is_our_own():
+    """The SDK asks again by itself, and is told that it is there; another one is not ours."""
+    world = World()
+    client = play(world, world.batch(frame(1)))
+    document = client.opened.document
+    world.run(write_document(world.storage, LAYOUT.manifest, document))
+
+    with pytest.raises(FileExistsError):
+        world.run(write_document(world.storage, LAYOUT.manifest, replace(document, note="another")))
 
 
 async def _never(body, content_type, accept):
