@@ -9,9 +9,11 @@ from typing import Any
 
 from botocore.exceptions import ClientError
 
+from sm_async_nb.core.locations import parse_s3_uri
 from sm_async_nb.local.invocation import EndpointConfig
 from sm_async_nb.local.wire import (
     ACCOUNT_ID,
+    endpoint_beyond_s3,
     endpoint_not_asynchronous,
     endpoint_not_found,
     endpoint_without_output_path,
@@ -37,6 +39,7 @@ class ControlPlane:
         self._account_id = account_id
         self._monotonic = monotonic
         self._known: dict[str, tuple[float, EndpointConfig]] = {}
+        self._described: dict[str, Mapping[str, Any]] = {}
         self._looking = asyncio.Lock()
 
     async def endpoint_config(self, endpoint_name: str) -> EndpointConfig:
@@ -66,14 +69,22 @@ class ControlPlane:
         try:
             endpoint = await self._client.describe_endpoint(EndpointName=endpoint_name)
         except ClientError as error:
-            if error.response["Error"]["Code"] != "ValidationException":
+            if not _is_unknown(error):
                 raise
             raise endpoint_not_found(endpoint_name, self._account_id) from error
-        name = endpoint["EndpointConfigName"]
-        described = await self._client.describe_endpoint_config(EndpointConfigName=name)
+        described = await self._describe(endpoint["EndpointConfigName"])
         config = read_config(endpoint_name, described, endpoint, account_id=self._account_id)
         self._known[endpoint_name] = (self._monotonic(), config)
         return config
+
+    async def _describe(self, name: str) -> Mapping[str, Any]:
+        try:
+            self._described[name] = await self._client.describe_endpoint_config(EndpointConfigName=name)
+        except ClientError as error:
+            # An endpoint lives on when its configuration is deleted: it is as that said last.
+            if name not in self._described or not _is_unknown(error):
+                raise
+        return self._described[name]
 
 
 def read_config(
@@ -88,7 +99,8 @@ def read_config(
     Raises
     ------
     Refusal
-        If there is no AsyncInferenceConfig, or neither an S3OutputPath nor a SuccessTopic in it.
+        If there is no AsyncInferenceConfig, or neither an S3OutputPath nor a SuccessTopic in it, or a path that is not
+        in S3.
     """
     asynchronous = described.get("AsyncInferenceConfig")
     if not asynchronous:
@@ -97,6 +109,9 @@ def read_config(
     notified = output.get("NotificationConfig", {})
     if not (output.get("S3OutputPath") or notified.get("SuccessTopic")):
         raise endpoint_without_output_path(endpoint_name)
+    for which in ("S3OutputPath", "S3FailurePath"):
+        if not _is_writable(output.get(which)):
+            raise endpoint_beyond_s3(endpoint_name, which, output[which])
     limit = asynchronous.get("ClientConfig", {}).get("MaxConcurrentInvocationsPerInstance")
     return EndpointConfig(
         endpoint_name=endpoint_name,
@@ -110,6 +125,17 @@ def read_config(
         variant_name=described["ProductionVariants"][0]["VariantName"],
         **_region(endpoint or {}),
     )
+
+
+def _is_unknown(error: ClientError) -> bool:
+    return bool(error.response["Error"]["Code"] == "ValidationException")
+
+
+def _is_writable(path: str | None) -> bool:
+    try:
+        return not path or bool(parse_s3_uri(path))
+    except ValueError:
+        return False
 
 
 def _instances(described: Mapping[str, Any], endpoint: Mapping[str, Any]) -> int:

@@ -8,6 +8,7 @@ from typing import Any
 
 import boto3
 from botocore.config import Config
+from botocore.exceptions import ClientError
 
 from sm_async_nb.local.invocation import EndpointConfig
 from sm_async_nb.local.sdk_config import OWN_USER_AGENT
@@ -34,13 +35,24 @@ class NotificationQueue:
 def create_bucket(session: boto3.Session, bucket: str) -> None:
     """Create the bucket in the session's region; one that is there already is left as it is."""
     with closing(session.client("s3", config=_CLIENT_CONFIG)) as s3:
-        if bucket in {there["Name"] for there in s3.list_buckets()["Buckets"]}:
+        if _is_there(s3, bucket):
             return
         # us-east-1 is the one region that must not be named as a constraint.
         elsewhere = {"LocationConstraint": session.region_name}
         s3.create_bucket(
             Bucket=bucket, **({} if session.region_name == "us-east-1" else {"CreateBucketConfiguration": elsewhere})
         )
+
+
+def _is_there(s3: Any, bucket: str) -> bool:
+    # Not ListBuckets: that takes a permission of its own, and shows no bucket of another account.
+    try:
+        s3.head_bucket(Bucket=bucket)
+    except ClientError as error:
+        if error.response["Error"]["Code"] != "404":
+            raise
+        return False
+    return True
 
 
 def create_endpoint(session: boto3.Session, config: EndpointConfig, *, asynchronous: bool = True) -> None:

@@ -49,6 +49,7 @@ class ControlPlaneFacade:
         self.listener: Listener | None = None
         self._application = application
         self._update_endpoint = update_endpoint
+        self._configs: dict[tuple[str, str], dict[str, Any]] = {}
 
     def __call__(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         target = environ.get("HTTP_X_AMZ_TARGET", "")
@@ -64,10 +65,16 @@ class ControlPlaneFacade:
     def _describe(self, environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         status, headers, told = self._ask(environ)
         if _succeeded(status):
-            asked = {"EndpointConfigName": told["EndpointConfigName"]}
-            _, _, config = self._ask(_with_target(environ, "DescribeEndpointConfig", asked))
-            told = self._completed(told, config)
+            told = self._completed(told, self._config(environ, told["EndpointArn"], told["EndpointConfigName"]))
         return _reply(start_response, status, headers, told)
+
+    def _config(self, environ: Mapping[str, Any], endpoint_arn: str, name: str) -> Mapping[str, Any]:
+        # An endpoint lives on when its configuration is deleted; what that said last is remembered, by its region.
+        key = endpoint_arn.rpartition(":")[0], name
+        status, _, config = self._ask(_with_target(environ, "DescribeEndpointConfig", {"EndpointConfigName": name}))
+        if _succeeded(status):
+            self._configs[key] = config
+        return self._configs.get(key, {})
 
     def _completed(self, endpoint: Mapping[str, Any], config: Mapping[str, Any]) -> dict[str, Any]:
         name = endpoint["EndpointName"]
@@ -81,6 +88,8 @@ class ControlPlaneFacade:
         asked = _body(environ)
         ask = self._update if operation == "UpdateEndpoint" else self._ask
         status, headers, told = ask(environ)
+        if _succeeded(status) and "EndpointConfigName" in asked:
+            self._config(environ, told["EndpointArn"], asked["EndpointConfigName"])
         if _succeeded(status) and self.listener is not None:
             self.listener.endpoint_changed(asked["EndpointName"])
         return _reply(start_response, status, headers, told)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import struct
+from urllib.parse import urlsplit
 
 from sm_async_nb.errors import RequestError
 
@@ -32,13 +33,41 @@ def check_host(host: str, *, beyond_loopback: bool) -> None:
     RequestError
         If ``host`` is not loopback and ``beyond_loopback`` is false.
     """
-    if not beyond_loopback and not _is_loopback(host):
+    if not beyond_loopback and not is_loopback(host):
         raise RequestError(
-            f"{host!r} is not loopback: others could use the model. If that is wanted, say beyond_loopback=True."
+            f"{host!r} is not loopback: others could use the model. If that is wanted, say beyond_loopback=True,"
+            " which is --beyond-loopback on the command line."
         )
 
 
-def _is_loopback(host: str) -> bool:
+def family_of(host: str) -> socket.AddressFamily:
+    """The sort of socket that listens at ``host``."""
+    return socket.AF_INET6 if ":" in host else socket.AF_INET
+
+
+def in_url(host: str) -> str:
+    """``host`` as a URL has it: IPv6 in brackets. Who listens at every address is reached by loopback."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:  # a name
+        return host or LOOPBACK
+    if isinstance(address, ipaddress.IPv4Address):
+        return LOOPBACK if address.is_unspecified else host
+    return "[::1]" if address.is_unspecified else f"[{host}]"
+
+
+def is_foreign(origin: str | None) -> bool:
+    """Whether a request comes from a web page of elsewhere, as a browser says in its Origin header."""
+    if origin is None:
+        return False
+    try:
+        return not is_loopback(urlsplit(origin).hostname or "")
+    except ValueError:  # no URL at all
+        return True
+
+
+def is_loopback(host: str) -> bool:
+    """Whether nobody but this machine can be meant."""
     try:
         return host == "localhost" or ipaddress.ip_address(host).is_loopback
     except ValueError:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 from sm_async_nb.core.locations import S3Location
@@ -35,10 +36,13 @@ class MotoObjects:
     """
 
     def __init__(self, region_name: str) -> None:
-        from moto.s3.models import s3_backends
+        from moto.s3 import notifications
+        from moto.s3.models import FakeKey, s3_backends
         from moto.utilities.utils import get_partition
 
         self._backend: Any = s3_backends[ACCOUNT_ID][get_partition(region_name)]
+        self._notifications: Any = notifications
+        self._new_key: Any = FakeKey
 
     async def get(self, location: S3Location) -> tuple[bytes, str | None]:
         """The object's bytes and content type; moto's error, or a LookupError, if it is not there."""
@@ -48,5 +52,37 @@ class MotoObjects:
         return found.value, found.metadata.get("content-type")
 
     async def put(self, location: S3Location, body: bytes, content_type: str) -> None:
-        """Write the object."""
-        self._backend.put_object(location.bucket, location.key, body).set_metadata({"Content-Type": content_type})
+        """Write the object.
+
+        moto's put_object knows no content type: who read at that moment saw the object without it. So this is what
+        that does, with everything said before the object is there.
+        """
+        backend = self._backend
+        bucket = backend.get_bucket(location.bucket)
+        key = self._new_key(
+            name=location.key,
+            value=body,
+            account_id=backend.account_id,
+            region_name=backend.region_name,
+            bucket_name=location.bucket,
+            is_versioned=bucket.is_versioned,
+            version_id=str(uuid.uuid4()) if bucket.is_versioned else "null",
+            **_default_encryption(bucket),
+        )
+        key.set_metadata({"Content-Type": content_type})
+        older = bucket.keys.getlist(location.key, []) if bucket.is_versioned else []
+        bucket.keys.setlist(location.key, [*older, key])
+        created = self._notifications.S3NotificationEvent.OBJECT_CREATED_PUT_EVENT
+        self._notifications.send_event(backend.account_id, created, bucket, key)
+
+
+def _default_encryption(bucket: Any) -> dict[str, Any]:
+    if not bucket.encryption:
+        return {}
+    rule = bucket.encryption["Rule"]
+    default = rule["ApplyServerSideEncryptionByDefault"]
+    return {
+        "encryption": default["SSEAlgorithm"],
+        "kms_key_id": default.get("KMSMasterKeyID"),
+        "bucket_key_enabled": rule.get("BucketKeyEnabled", False),
+    }

@@ -17,6 +17,7 @@ from sm_async_nb.local.wire import (
     Refusal,
     Reply,
     accepted_reply,
+    body_too_large,
     endpoint_is_asynchronous,
     installed_fields,
     internal_failure,
@@ -53,7 +54,7 @@ def application(
     async def invoke_endpoint_async(request: web.Request) -> Reply:
         record(INVOKE_ENDPOINT_ASYNC)
         endpoint_name = request.match_info["endpoint_name"]
-        body = await request.read()
+        body = await _body(request)
         _check_signature(request, body, secrets)
         fields = read_request(installed_fields(), endpoint_name=endpoint_name, headers=request.headers, body=body)
         before_enqueue(injector, fields)
@@ -62,7 +63,7 @@ def application(
         return accepted_reply(accepted)
 
     async def invoke_endpoint(request: web.Request) -> Reply:
-        _check_signature(request, await request.read(), secrets)
+        _check_signature(request, await _body(request), secrets)
         raise endpoint_is_asynchronous(request.match_info["endpoint_name"], account_id)
 
     async def anything_else(request: web.Request) -> Reply:
@@ -73,6 +74,13 @@ def application(
     app.router.add_post("/endpoints/{endpoint_name}/invocations", _answering(invoke_endpoint))
     app.router.add_route("*", "/{path:.*}", _answering(anything_else))
     return app
+
+
+async def _body(request: web.Request) -> bytes:
+    try:
+        return await request.read()
+    except web.HTTPRequestEntityTooLarge:
+        raise body_too_large(installed_fields()) from None
 
 
 def _check_signature(request: web.Request, body: bytes, secrets: Mapping[str, str] | None) -> None:

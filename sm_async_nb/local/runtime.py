@@ -21,7 +21,7 @@ from sm_async_nb.local.endpoint import AsyncEndpoint
 from sm_async_nb.local.faults import Injector
 from sm_async_nb.local.fleet import Fleet
 from sm_async_nb.local.invocation import EndpointConfig, ObjectStore, Topics
-from sm_async_nb.local.loopback import LOOPBACK
+from sm_async_nb.local.loopback import LOOPBACK, family_of, in_url
 from sm_async_nb.local.objects import S3Objects
 from sm_async_nb.local.routes import application
 from sm_async_nb.local.sdk_config import Addresses
@@ -75,7 +75,7 @@ class RuntimeServer:
         self._new_application = partial(
             application, record=record, injector=injector, secrets=secrets, account_id=account_id
         )
-        self._socket = socket.create_server((host, port))
+        self._socket = socket.create_server((host, port), family=family_of(host))
         self._host = host
         self._port: int = self._socket.getsockname()[1]
         self._ready: Future[Fleet] = Future()
@@ -86,7 +86,7 @@ class RuntimeServer:
     @property
     def url(self) -> str:
         """``http://127.0.0.1:<port>``."""
-        return f"http://{self._host}:{self._port}"
+        return f"http://{in_url(self._host)}:{self._port}"
 
     @property
     def endpoints(self) -> list[AsyncEndpoint]:

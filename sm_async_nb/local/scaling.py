@@ -11,6 +11,9 @@ of the two usual ones: scale to zero when idle, and wake up on a backlog (HasBac
 from __future__ import annotations
 
 from dataclasses import dataclass
+from numbers import Real
+
+from sm_async_nb.errors import RequestError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -19,17 +22,36 @@ class ScalingRule:
 
     ``cold_start``
         Seconds from the wish for an instance until it is there. None: instances come at once, and an endpoint that has
-        none stays so until it is given some.
+        none stays so until it is given some, unless it may ``scale_to_zero_after``: then its requests wake it.
     ``scale_to_zero_after``
         Seconds without a request after which there is no instance left. None: never.
     ``wakes_at_backlog``
         How many requests wake an endpoint that has no instance. The service, without a policy on
         HasBacklogWithoutCapacity, stays asleep until the backlog exceeds the target of its other policy.
+
+    Raises
+    ------
+    RequestError
+        If one of them is no number, or negative.
     """
 
     cold_start: float | None = None
     scale_to_zero_after: float | None = None
     wakes_at_backlog: int = 1
+
+    def __post_init__(self) -> None:
+        # Found out here, and not with the first request, when the endpoint reckons with them.
+        for name in ("cold_start", "scale_to_zero_after"):
+            seconds = getattr(self, name)
+            if seconds is not None and not _is_amount(seconds):
+                raise RequestError(f"{name}= is a number of seconds, 0 or more, or None, got {seconds!r}.")
+        if not _is_amount(self.wakes_at_backlog):
+            raise RequestError(f"wakes_at_backlog= is a number of requests, 0 or more, got {self.wakes_at_backlog!r}.")
+
+    @property
+    def wakes(self) -> bool:
+        """Whether a backlog wakes an endpoint that has no instance; one that was put to sleep must not stay so."""
+        return self.cold_start is not None or self.scale_to_zero_after is not None
 
 
 class Scaling:
@@ -50,13 +72,15 @@ class Scaling:
         """The endpoint was told to have so many."""
         if instances != self._configured:
             self._configured = instances
+            # Idle from now on: it was wanted at this moment.
+            self._idle_since = None
             self._wish(instances, now)
 
     def look(self, backlog: int, now: float, *, busy: bool) -> None:
         """Let instances come and go as is due at ``now``; ``busy`` is whether a request waits or runs."""
         if self._ready_at is not None and now >= self._ready_at:
             self.current, self._ready_at = self.desired, None
-        if self._rule.cold_start is not None and not self.desired and backlog >= self._rule.wakes_at_backlog:
+        if self._rule.wakes and not self.desired and backlog >= self._rule.wakes_at_backlog:
             self._wish(max(1, self._configured), now)
         self._fall_asleep(now, busy=busy)
 
@@ -80,3 +104,7 @@ class Scaling:
             self._idle_since = None if busy else now
         elif self._rule.scale_to_zero_after is not None and now - self._idle_since >= self._rule.scale_to_zero_after:
             self._wish(0, now)
+
+
+def _is_amount(value: object) -> bool:
+    return isinstance(value, Real) and float(value) >= 0

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies_environment
 
 import boto3
 import botocore.session
 from botocore.loaders import create_loader
+
+from sm_async_nb.local.loopback import LOOPBACK, is_loopback
 
 # In the User-Agent of the local endpoint's own calls, so that they are told apart from the user's.
 OWN_USER_AGENT: Final = "sm-async-local"
@@ -60,13 +64,27 @@ def environment(addresses: Addresses, keys: Keys) -> dict[str, str]:
     return {
         "AWS_ENDPOINT_URL": addresses.endpoint_url,
         "AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME": addresses.runtime_url,
-        **({"AWS_ENDPOINT_URL_S3": addresses.s3_url} if _has_own_s3(addresses) else {}),
+        # Said even where it is the same: one that is left over, of another S3, would win otherwise.
+        "AWS_ENDPOINT_URL_S3": addresses.s3_url,
         "AWS_ACCESS_KEY_ID": keys.access_key_id,
         "AWS_SECRET_ACCESS_KEY": keys.secret_access_key,
         **({"AWS_SESSION_TOKEN": keys.session_token} if keys.session_token else {}),
         "AWS_DEFAULT_REGION": addresses.region_name,
         "AWS_REGION": addresses.region_name,
+        **_past_the_proxy(addresses),
     }
+
+
+def _past_the_proxy(addresses: Addresses) -> dict[str, str]:
+    """NO_PROXY, where the environment names a proxy: what is there already, and this machine."""
+    proxies = getproxies_environment()
+    spared = proxies.pop("no", "")
+    if not proxies or spared.strip() == "*":
+        return {}
+    here = urlsplit(addresses.endpoint_url)
+    hosts = [*spared.split(","), LOOPBACK, "localhost", here.hostname or "", here.netloc.rpartition(":")[0]]
+    told = ",".join(dict.fromkeys(host.strip() for host in hosts if host.strip()))
+    return {"NO_PROXY": told, "no_proxy": told}
 
 
 def write_config_file(path: Path, addresses: Addresses, keys: Keys) -> None:
@@ -83,7 +101,8 @@ def write_config_file(path: Path, addresses: Addresses, keys: Keys) -> None:
         "[services local]",
         "sagemaker_runtime =",
         f"  endpoint_url = {addresses.runtime_url}",
-        *(["s3 =", f"  endpoint_url = {addresses.s3_url}"] if _has_own_s3(addresses) else []),
+        "s3 =",
+        f"  endpoint_url = {addresses.s3_url}",
     ]
     path.touch(mode=0o600)
     path.write_text("\n".join([*lines, ""]), encoding="utf-8")
@@ -108,9 +127,18 @@ def _loader() -> Any:
 
 
 def boto3_session(config_file: Path, addresses: Addresses) -> boto3.Session:
-    """A boto3 session that reaches the local endpoint, whatever the environment says."""
+    """A boto3 session that reaches the local endpoint, whatever the environment says.
+
+    No proxy of the environment comes in between, also for the aiobotocore clients that the package makes of the
+    session; but with an S3 that is elsewhere the environment decides, for all of them.
+    """
+    from aiobotocore.config import AioConfig
+
     session = _Session(addresses)
     point_at(session, config_file)
+    if not _has_s3_elsewhere(addresses):
+        # Of aiobotocore's own class: one of botocore's could not be merged with what s3fs says.
+        session.set_default_client_config(AioConfig(proxies={}))
     return boto3.Session(botocore_session=session, region_name=addresses.region_name)
 
 
@@ -131,5 +159,5 @@ class _Session(botocore.session.Session):  # type: ignore[misc]
         return super().create_client(service_name, *arguments, endpoint_url=url, **options)
 
 
-def _has_own_s3(addresses: Addresses) -> bool:
-    return addresses.s3_url != addresses.endpoint_url
+def _has_s3_elsewhere(addresses: Addresses) -> bool:
+    return addresses.s3_url != addresses.endpoint_url and not is_loopback(urlsplit(addresses.s3_url).hostname or "")

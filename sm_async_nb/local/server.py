@@ -21,6 +21,7 @@ from sm_async_nb.local.handler import Answer, Handler, takes_headers
 from sm_async_nb.local.invocation import EndpointConfig, ObjectStore, Topics
 from sm_async_nb.local.loopback import LOOPBACK, check_host
 from sm_async_nb.local.naming import NamingRule
+from sm_async_nb.local.notifications import ERROR_NOTIFICATION_TOPIC, SUCCESS_NOTIFICATION_TOPIC
 from sm_async_nb.local.operations import Calls
 from sm_async_nb.local.scaling import ScalingRule
 from sm_async_nb.local.sdk_config import Addresses, Keys, found_keys
@@ -62,7 +63,7 @@ class LocalEndpoint:
         128 KB of it.
     cold_start
         Seconds until an instance is there. With ``instances=0`` the first request wakes the endpoint. None: instances
-        come at once, and an endpoint that has none stays so.
+        come at once, and an endpoint that has none stays so, unless it may ``scale_to_zero_after``.
     scale_to_zero_after
         Seconds without a request after which an endpoint has no instance left. None: never.
     wakes_at_backlog
@@ -74,15 +75,16 @@ class LocalEndpoint:
     failure_object_without_model_answer
         Whether a request that expired, timed out or had no readable input leaves a failure object. UNVERIFIED.
     notification_without_model_answer
-        Whether a request that expired or had no readable input is notified; one that timed out always is. UNVERIFIED.
+        Whether a request that expired or had no readable input is notified, and one whose output cannot be written, as
+        a failure; one that timed out always is. UNVERIFIED.
     forward_generated_inference_id
         Whether the model is told an InferenceId that the caller did not send. UNVERIFIED.
     verify_signatures
         Whether the runtime checks that requests are signed with the credentials of :attr:`environment`. That there is
         a signature, and that it is well formed, is always checked.
     s3_endpoint_url
-        An S3 of your own instead of moto's, with the credentials that boto3 finds. S3's faults and call counts do not
-        apply to it.
+        An S3 of your own instead of moto's, with the credentials that boto3 finds at the start; temporary ones are not
+        renewed. S3's faults and call counts do not apply to it.
     host, port
         Where the runtime listens; S3 and the control plane are at the next port. Port 0: any two that are free.
     beyond_loopback
@@ -91,7 +93,8 @@ class LocalEndpoint:
     Raises
     ------
     RequestError
-        If the handler cannot be called as one, or the host is not loopback and that was not allowed.
+        If the handler cannot be called as one, the host is not loopback and that was not allowed, a time is no
+        number, or ``include_inference_response_in`` holds anything but those two names.
 
     Examples
     --------
@@ -139,7 +142,7 @@ class LocalEndpoint:
         self._max_concurrent_invocations_per_instance = max_concurrent_invocations_per_instance
         self._failure_path = failure_path
         self._notifications = notifications
-        self._include_inference_response_in = frozenset(include_inference_response_in)
+        self._include_inference_response_in = _checked_topics(include_inference_response_in)
         self._verify_signatures = verify_signatures
         self._s3_endpoint_url = s3_endpoint_url
         self._host = host
@@ -239,6 +242,9 @@ class LocalEndpoint:
 
     def start(self) -> Self:
         """Take two loopback ports, serve, create the bucket and the endpoints. ``os.environ`` is left alone.
+
+        moto's state is one for the process: unless another local endpoint is open it is emptied first, also that of a
+        ``mock_aws`` which is active; and a ``mock_aws`` that starts empties the local endpoint.
 
         Raises
         ------
@@ -440,6 +446,20 @@ def _endpoint_names(handler: Handler | Mapping[str, Handler], endpoint_name: str
     if isinstance(handler, Mapping):
         return list(handler)
     return [] if endpoint_name is None else [endpoint_name]
+
+
+def _checked_topics(names: Iterable[str]) -> frozenset[str]:
+    # A text alone would be taken for its letters.
+    known, given = (
+        (SUCCESS_NOTIFICATION_TOPIC, ERROR_NOTIFICATION_TOPIC),
+        [names] if isinstance(names, str) else [*names],
+    )
+    if isinstance(names, str) or not set(given) <= set(known):
+        got = repr(names) if isinstance(names, str) else given
+        raise RequestError(
+            f"include_inference_response_in= is a list of {' and '.join(known)}, or of one of them, got {got}."
+        )
+    return frozenset(given)
 
 
 def _no_handler(_body: bytes, _content_type: str | None, _accept: str | None) -> Answer:

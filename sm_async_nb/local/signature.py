@@ -12,6 +12,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import parse_qsl, quote
 
 from sm_async_nb.local.wire import Refusal
@@ -98,8 +99,8 @@ def verify(request: SignedRequest, given: Signature, secrets: Mapping[str, str],
         )
     if given.scope.split("/")[2] != SERVICE:
         raise _invalid(f"Credential should be scoped to correct service: '{SERVICE}'.")
-    signed_at = _time(request.headers.get("x-amz-date", ""))
-    if abs(now - signed_at) > TOLERATED_SECONDS:
+    signed_at = _signed_at(request)
+    if signed_at is None or abs(now - signed_at.timestamp()) > TOLERATED_SECONDS:
         raise _invalid("Signature expired: the request was signed at another time than it was received.")
     if not hmac.compare_digest(signature_of(request, given, secrets[given.access_key_id]), given.signature):
         raise _invalid(
@@ -114,7 +115,8 @@ def signature_of(request: SignedRequest, given: Signature, secret_access_key: st
     for part in given.scope.split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
     canonical = hashlib.sha256(_canonical_request(request, given).encode("utf-8", "surrogateescape")).hexdigest()
-    to_sign = "\n".join([ALGORITHM, request.headers.get("x-amz-date", ""), given.scope, canonical])
+    signed_at = _signed_at(request)
+    to_sign = "\n".join([ALGORITHM, signed_at.strftime(_TIME) if signed_at else "", given.scope, canonical])
     return hmac.digest(key, to_sign.encode(), "sha256").hex()
 
 
@@ -139,11 +141,15 @@ def _query(query: str) -> list[tuple[str, str]]:
     return parse_qsl(query, keep_blank_values=True)
 
 
-def _time(text: str) -> float:
+def _signed_at(request: SignedRequest) -> datetime | None:
+    """The time of X-Amz-Date, or of Date where that is all there is; None if it is no time."""
     try:
-        return datetime.strptime(text, _TIME).replace(tzinfo=UTC).timestamp()
+        if "x-amz-date" in request.headers:
+            return datetime.strptime(request.headers["x-amz-date"], _TIME).replace(tzinfo=UTC)
+        date = parsedate_to_datetime(request.headers.get("date", ""))
     except ValueError:
-        return float("-inf")
+        return None
+    return date.astimezone(UTC) if date.tzinfo else date.replace(tzinfo=UTC)
 
 
 def _invalid(message: str) -> Refusal:

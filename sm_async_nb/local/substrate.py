@@ -28,7 +28,7 @@ from werkzeug.test import Client, run_wsgi_app
 
 from sm_async_nb.local.facade import OWN_CALL, ControlPlaneFacade, Listener
 from sm_async_nb.local.faults import ConnectionReset, Injector
-from sm_async_nb.local.loopback import LOOPBACK, reset_on_close, resets_on_close
+from sm_async_nb.local.loopback import LOOPBACK, in_url, is_foreign, reset_on_close, resets_on_close
 from sm_async_nb.local.operations import operation_of, service_of
 from sm_async_nb.local.s3_faults import Application, S3Faults
 from sm_async_nb.local.wire import ACCOUNT_ID
@@ -44,6 +44,9 @@ _LOOKS = 20
 
 # Whose account a request is about; moto has it for this. Without, an account is found by the access key.
 _ACCOUNT_HEADER = "HTTP_X_MOTO_ACCOUNT_ID"
+
+# What is passed on to moto, by its own names. Of all else that it knows, some would run what they are sent.
+_SERVED = {"s3", "sns", "sqs", "sts", "cloudwatch", "sagemaker"}
 
 _JSON = {"Content-Type": "application/json"}
 _BODILESS = {HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED}
@@ -86,7 +89,7 @@ class Substrate:
     @property
     def url(self) -> str:
         """Where S3 and the control plane are, as ``http://127.0.0.1:<port>``."""
-        return f"http://{self._host}:{self._server.port}"
+        return f"http://{in_url(self._host)}:{self._server.port}"
 
     @property
     def account_id(self) -> str:
@@ -97,7 +100,9 @@ class Substrate:
         """Serve. All of moto's state is emptied first, unless another substrate of this process is using it."""
         with self._lock:
             if not Substrate._alive:
-                Client(self._moto).post("/moto-api/reset")
+                # By an application of its own: whom this server answers, it does not offer that to.
+                everything = werkzeug_app.DomainDispatcherApplication(werkzeug_app.create_backend_app)
+                Client(everything).post("/moto-api/reset")
                 Substrate._accounts = count(int(ACCOUNT_ID))
             # Never that of a substrate which is closed: what it had is still there, until moto is emptied.
             self._moto.account_id = str(next(Substrate._accounts))
@@ -120,7 +125,7 @@ class Substrate:
 
 
 class _Dispatcher(werkzeug_app.DomainDispatcherApplication):
-    """moto's application, as one account sees it: ``account_id``.
+    """moto's application, as one account sees it: ``account_id``; and of its services those that are needed here.
 
     It remembers what a host means: moto lists its own folder to find out, each time.
     """
@@ -138,7 +143,13 @@ class _Dispatcher(werkzeug_app.DomainDispatcherApplication):
     def get_backend_for_host(self, host: str | None) -> Any:
         if host not in self._backends:
             self._backends[host] = super().get_backend_for_host(host)
-        return self._backends[host]
+        backend = self._backends[host]
+        if host is not None and backend not in _SERVED:
+            raise NotImplementedError(
+                "The local endpoint has S3, SNS, SQS, STS, CloudWatch and SageMaker's control plane here, and not"
+                f" {backend or host}. The runtime is at AWS_ENDPOINT_URL_SAGEMAKER_RUNTIME."
+            )
+        return backend
 
 
 class _Server(ThreadedWSGIServer):
@@ -146,7 +157,10 @@ class _Server(ThreadedWSGIServer):
 
     def __init__(self, *arguments: Any) -> None:
         self._connections: dict[threading.Thread, socket.socket] = {}
-        super().__init__(*arguments)
+        try:
+            super().__init__(*arguments)
+        except SystemExit as end:  # werkzeug's word for a port that is taken; a notebook must not end of it
+            raise end.__context__ or end from None
 
     def process_request(self, request: Any, client_address: Any) -> None:
         # Noted before the thread runs, on the accepting thread: once that has ended, no connection is missing here.
@@ -247,9 +261,15 @@ class _RequestHandler(_MotoRequestHandler):  # type: ignore[misc]
 def _front(
     control_plane: ControlPlaneFacade, record: Callable[[str], None], faults: S3Faults, own_user_agent: str
 ) -> Application:
-    """Our own calls go through as they are; the client's are recorded, and may go wrong."""
+    """Our own calls go through as they are; the client's are recorded, and may go wrong.
+
+    A web page of another site, which a browser lets ask any port of this machine, is refused; moto allows it all.
+    """
 
     def answer(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
+        if is_foreign(environ.get("HTTP_ORIGIN")):
+            start_response("403 Forbidden", list(_JSON.items()))
+            return [json.dumps({"message": f"No page of {environ['HTTP_ORIGIN']} may ask here."}).encode()]
         if own_user_agent in environ.get("HTTP_USER_AGENT", ""):
             return control_plane({**environ, OWN_CALL: True}, start_response)
         operation = operation_of(environ)

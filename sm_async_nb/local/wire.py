@@ -117,9 +117,21 @@ def endpoint_without_output_path(endpoint_name: str) -> Refusal:
     )
 
 
+def endpoint_beyond_s3(endpoint_name: str, which: str, path: str) -> Refusal:
+    """What only the local endpoint says: the service takes an https:// address of S3 as well."""
+    return Refusal(
+        f"Endpoint {endpoint_name} has the {which} {path!r}; the local endpoint writes to s3:// locations only."
+    )
+
+
 def endpoint_is_asynchronous(endpoint_name: str, account_id: str = ACCOUNT_ID) -> Refusal:
     """What InvokeEndpoint is told by an endpoint that takes asynchronous invocations only."""
     return Refusal(f"Endpoint {endpoint_name} of account {account_id} takes asynchronous invocations only.")
+
+
+def body_too_large(known: Mapping[str, Field]) -> Refusal:
+    """Of a body that is not even read: what :func:`read_request` says of one that is."""
+    return Refusal(validation_message([_body_longer_than((known["body"].maximum or 0) if "body" in known else 0)]))
 
 
 def unknown_operation(method: str, path: str) -> Refusal:
@@ -186,7 +198,11 @@ def _broken_range(field: Field, measured: int, what: str) -> Iterable[str]:
 def _unknown_body(known: Mapping[str, Field], body: bytes) -> Iterable[str]:
     # What the service said before it knew Body (aws/aws-sdk-js#4203).
     if body and "body" not in known:
-        yield "Value at 'body' failed to satisfy constraint: Member must have length less than or equal to 0"
+        yield _body_longer_than(0)
+
+
+def _body_longer_than(maximum: int) -> str:
+    return f"Value at 'body' failed to satisfy constraint: Member must have length less than or equal to {maximum}"
 
 
 def _check_one_payload(known: Mapping[str, Field], sent: Mapping[str, object]) -> None:

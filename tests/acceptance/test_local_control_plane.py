@@ -186,3 +186,47 @@ def test_what_moto_does_not_know_is_told_and_not_hung_up_on(local):
 
     assert 501 == error.value.response["ResponseMetadata"]["HTTPStatusCode"]
     assert "list_stage_devices" in str(error.value)
+
+
+def configured(name, **output):
+    """A configuration by that name, whose outputs go there."""
+    variant = {"VariantName": "AllTraffic", "ModelName": "warm", "InstanceType": "ml.m5.large"}
+    with client("sagemaker") as sagemaker:
+        sagemaker.create_endpoint_config(
+            EndpointConfigName=name,
+            ProductionVariants=[{**variant, "InitialInstanceCount": 1}],
+            AsyncInferenceConfig={"OutputConfig": output},
+        )
+
+
+def test_an_endpoint_lives_on_when_its_configuration_is_deleted(local):
+    """A clean-up script does that; the service goes on, and shows what it goes by."""
+    configured("doomed", S3OutputPath=f"s3://{BUCKET}/doomed")
+    with client("sagemaker") as sagemaker:
+        sagemaker.create_endpoint(EndpointName="bereft", EndpointConfigName="doomed")
+        sagemaker.delete_endpoint_config(EndpointConfigName="doomed")
+    scale("bereft", 2)  # so that the endpoint is looked up again
+    response = invoke("bereft")
+    local.drained(timeout=10)
+
+    assert response["OutputLocation"].startswith(f"s3://{BUCKET}/doomed/")
+    assert {"S3OutputPath": f"s3://{BUCKET}/doomed"} == described("bereft")["AsyncInferenceConfig"]["OutputConfig"]
+    assert 2 == instances("bereft")[1]
+
+
+@pytest.mark.parametrize(
+    ("name", "output"),
+    [
+        ("S3OutputPath", {"S3OutputPath": "https://s3.us-east-1.amazonaws.com/b/out"}),
+        ("S3FailurePath", {"S3OutputPath": f"s3://{BUCKET}/out", "S3FailurePath": "https://b.s3.amazonaws.com/bad"}),
+    ],
+)
+def test_a_path_that_is_not_written_as_s3_is_refused_in_words(local, name, output):
+    """Valid at the service; here every call would end in a 500, which an SDK tries again."""
+    configured(f"https-{name}", **output)
+    with client("sagemaker") as sagemaker, client("sagemaker-runtime") as runtime:
+        sagemaker.create_endpoint(EndpointName=f"https-{name}", EndpointConfigName=f"https-{name}")
+        with pytest.raises(runtime.exceptions.ValidationError) as refused:
+            runtime.invoke_endpoint_async(EndpointName=f"https-{name}", InputLocation=f"s3://{BUCKET}/in")
+
+    assert f"has the {name} '{output[name]}'; the local endpoint writes to s3:// locations only." in str(refused.value)

@@ -68,6 +68,14 @@ def soon(sdk, attempts=5):
     return sdk.sagemaker.async_inference.WaiterConfig(max_attempts=attempts, delay=1)
 
 
+def at_once(predictor, data, waiter_config):
+    return predictor.predict(data, waiter_config=waiter_config)
+
+
+def later(predictor, data, waiter_config):
+    return predictor.predict_async(data).get_result(waiter_config)
+
+
 def test_predict_waits_for_the_answer(sdk, predictor):
     """The SDK uploads, invokes, polls both locations and decodes by the object's content type."""
     assert {"y": 42, "content_type": "application/json"} == predictor.predict({"x": 21}, waiter_config=soon(sdk))
@@ -83,13 +91,15 @@ def test_predict_async_gives_a_response_whose_result_comes_later(sdk, predictor,
     assert 2 == response.get_result(soon(sdk))["y"]
 
 
-def test_a_model_error_is_the_sdks_model_error(sdk, predictor):
+@pytest.mark.parametrize("ask", [at_once, later])
+def test_a_model_error_is_the_sdks_model_error(sdk, predictor, ask):
     """It found the failure object."""
     with pytest.raises(sdk.sagemaker.exceptions.AsyncInferenceModelError, match="x is below zero"):
-        predictor.predict({"x": -1}, waiter_config=soon(sdk))
+        ask(predictor, {"x": -1}, soon(sdk))
 
 
-def test_a_wait_that_is_too_short_is_the_sdks_time_out(sdk, predictor):
+@pytest.mark.parametrize("ask", [at_once, later])
+def test_a_wait_that_is_too_short_is_the_sdks_time_out(sdk, predictor, ask):
     """Neither object came."""
     with pytest.raises(sdk.sagemaker.exceptions.PollingTimeoutError):
-        predictor.predict({"x": 0}, waiter_config=soon(sdk, attempts=2))
+        ask(predictor, {"x": 0}, soon(sdk, attempts=2))

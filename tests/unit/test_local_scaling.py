@@ -91,3 +91,17 @@ def test_more_instances_take_a_cold_start_too_and_fewer_do_not():
     scaling.configure(1, NOON + 40)
     assert (1, 1) == counts(scaling)
     assert "<Scaling 1 of 1 instances>" == repr(scaling)
+
+
+def test_an_endpoint_that_is_given_instances_does_not_fall_asleep_at_once():
+    """However long it was idle before: it was wanted at that moment."""
+    scaling = Scaling(1, ScalingRule(cold_start=0, scale_to_zero_after=60))
+    for later in (0, 60):
+        scaling.look(0, NOON + later, busy=False)
+    assert (0, 0) == counts(scaling)
+
+    scaling.configure(2, NOON + 100)
+    for later in (100, 159):
+        scaling.look(0, NOON + later, busy=False)
+
+    assert (2, 2) == counts(scaling)

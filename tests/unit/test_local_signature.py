@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from urllib.parse import urlsplit
 
 import pytest
@@ -125,3 +126,23 @@ def test_a_key_that_nobody_knows():
 def test_a_clock_that_is_off(later):
     """Five minutes either way."""
     assert "Signature expired" in refusal(signed(), later=later)[2]
+
+
+def test_date_alone_is_the_time_of_a_signature():
+    """A client need not send X-Amz-Date; botocore does not where it is given a Date."""
+    request = signed(Date="any")
+    given = read_signature(request)
+    signed_at = parsedate_to_datetime(request.headers["date"]).timestamp()
+
+    assert "x-amz-date" not in request.headers
+    verify(request, given, SECRETS, signed_at + 300)
+    with pytest.raises(Refusal, match="Signature expired"):
+        verify(request, given, SECRETS, signed_at + 301)
+
+
+@pytest.mark.parametrize("date", ["yesterday", ""])
+def test_a_date_that_is_none_is_refused(date):
+    """As one that is too old."""
+    request = changed(signed(), **{"x-amz-date": None, "date": date})
+    with pytest.raises(Refusal, match="Signature expired"):
+        verify(request, read_signature(request), SECRETS, 0)

@@ -12,6 +12,7 @@ from sm_async_nb.local.invocation import Accepted
 from sm_async_nb.local.wire import (
     Refusal,
     accepted_reply,
+    body_too_large,
     endpoint_not_found,
     installed_fields,
     read_request,
@@ -188,3 +189,12 @@ def test_a_refusal_has_its_code_in_a_header_and_its_message_in_the_body():
 
     assert (400, "ValidationError") == (reply.status, reply.headers["x-amzn-ErrorType"])
     assert {"Message": "Endpoint churn of account 123456789012 not found."} == json.loads(reply.body)
+
+
+@pytest.mark.parametrize("known", [installed_fields(), old_fields()])
+def test_a_body_that_is_not_even_read_is_refused_in_the_same_words(known):
+    """As one that is a byte too large."""
+    most = known["body"].maximum if "body" in known else 0
+    headers = {} if "body" in known else INPUT
+
+    assert refusal(headers, body=bytes(most + 1), known=known) == str(body_too_large(known))
