@@ -304,7 +304,7 @@ class MemoryEndpoint:
         accepted = self.endpoint.accept(fields)
         return Accepted(
             inference_id=accepted.inference_id,
-            output_location=str(accepted.output_location),
+            output_location=str(accepted.output_location or ""),
             failure_location=str(accepted.failure_location or ""),
             request_id=f"request-{self.calls}",
         )

@@ -11,9 +11,12 @@ import shlex
 import signal
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from types import FrameType
 from typing import Any
+
+from botocore.exceptions import BotoCoreError, ClientError
 
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.local.faults import SWITCHES, Chance, Faults, Times
@@ -44,12 +47,19 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser().parse_args(arguments)
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(message)s")
     logging.getLogger("sm_async_nb.local").setLevel(logging.WARNING if options.quiet else logging.INFO)
-    stopped = _stop_on_signals()
+    # A model that loads, or a container that does not answer, looks at no event: until there is something to close, a
+    # signal interrupts whatever is going on.
+    _on_signals(signal.default_int_handler)
     try:
-        with local_endpoint(options) as local:
+        local = local_endpoint(options)
+        stopped = threading.Event()
+        _on_signals(lambda *_: stopped.set())
+        with local:
             _tell(local, options)
             _watch(local, stopped, quiet=options.quiet)
-    except (SmAsyncError, OSError, ImportError) as error:
+    except KeyboardInterrupt:
+        pass
+    except (SmAsyncError, OSError, ImportError, BotoCoreError, ClientError) as error:
         sys.stderr.write(f"{error}\n")
         return 1
     sys.stderr.write("Stopped.\n")
@@ -75,7 +85,9 @@ def parser() -> argparse.ArgumentParser:
 def local_endpoint(options: argparse.Namespace) -> LocalEndpoint:
     """The local endpoint that the options ask for, not started."""
     naming = NamingRule(
-        extension_on_failures=options.extension_on_failures, filename_on_failures=options.filename_on_failures
+        extension_on_failures=options.extension_on_failures,
+        filename_on_failures=options.filename_on_failures,
+        out_after_filename=options.out_after_filename,
     )
     given = vars(options)
     same = {name: given[name] for name in inspect.signature(LocalEndpoint).parameters if name in given}
@@ -88,6 +100,18 @@ def duration(text: str) -> float:
     if match is None:
         raise argparse.ArgumentTypeError(f"a duration looks like 30s or 2m, got {text!r}")
     return float(match["number"]) * _UNITS[match["unit"]]
+
+
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """What reads a whole number that is not less than ``least``, nor more than ``most``."""
+    limits = f"{least} or more" if most is None else f"from {least} to {most}"
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            raise argparse.ArgumentTypeError(f"a whole number, {limits}, got {text!r}")
+        return int(text)
+
+    return number
 
 
 def fault(text: str) -> tuple[str, Chance]:
@@ -121,6 +145,12 @@ def _add_model(made: argparse.ArgumentParser) -> None:
     made.add_argument(
         "--replace-unhealthy", action="store_true", help="fail a request if its container does not answer pings then"
     )
+    made.add_argument(
+        "--no-response-limits",
+        dest="response_limits",
+        action="store_false",
+        help="take a container's answer without Content-Length, or with more than 4,096 bytes of headers",
+    )
 
 
 def _add_endpoint(made: argparse.ArgumentParser) -> None:
@@ -128,11 +158,11 @@ def _add_endpoint(made: argparse.ArgumentParser) -> None:
     group.add_argument("--endpoint-name", default="local-endpoint")
     group.add_argument("--bucket", default="sm-async-local", help="created if it is not there")
     group.add_argument("--region-name", default="us-east-1")
-    group.add_argument("--instances", type=int, default=1)
-    group.add_argument("--max-concurrent-invocations-per-instance", type=int, default=4, metavar="COUNT")
+    group.add_argument("--instances", type=whole(0), default=1, metavar="COUNT")
+    group.add_argument("--max-concurrent-invocations-per-instance", type=whole(1, 1000), default=4, metavar="COUNT")
     group.add_argument("--cold-start", type=duration, metavar="TIME", help="until an instance is there, such as 30s")
     group.add_argument("--scale-to-zero-after", type=duration, metavar="TIME", help="without a request")
-    group.add_argument("--wakes-at-backlog", type=int, default=1, metavar="COUNT", help="requests that wake it")
+    group.add_argument("--wakes-at-backlog", type=whole(1), default=1, metavar="COUNT", help="requests that wake it")
     group.add_argument("--notifications", action="store_true", help="two topics, and a queue subscribed to both")
     group.add_argument(
         "--include-inference-response-in",
@@ -145,7 +175,7 @@ def _add_endpoint(made: argparse.ArgumentParser) -> None:
 
 def _add_servers(made: argparse.ArgumentParser) -> None:
     group = made.add_argument_group("the servers")
-    group.add_argument("--port", type=int, default=0, help="of the runtime; S3 and the rest have the next one")
+    group.add_argument("--port", type=whole(0, 65534), default=0, help="of the runtime; S3 and the rest have the next")
     group.add_argument("--host", default=LOOPBACK)
     group.add_argument("--beyond-loopback", action="store_true", help="allow a --host that others can reach")
     group.add_argument("--s3-endpoint-url", metavar="URL", help="an S3 of your own, with the credentials boto3 finds")
@@ -170,6 +200,7 @@ def _add_unverified(made: argparse.ArgumentParser) -> None:
     group.add_argument("--forward-generated-inference-id", action="store_true")
     group.add_argument("--extension-on-failures", action="store_true", help="S3OutputPathExtension is for failures too")
     group.add_argument("--no-filename-on-failures", dest="filename_on_failures", action="store_false")
+    group.add_argument("--out-after-filename", action="store_true", help="an output is Filename and .out")
 
 
 def _handler(options: argparse.Namespace) -> Handler:
@@ -182,9 +213,12 @@ def _handler(options: argparse.Namespace) -> Handler:
     container = Container(
         options.container,
         startup_seconds=options.startup_timeout,
+        response_limits=options.response_limits,
         ping_every=options.ping_every,
         replaces_unhealthy=options.replace_unhealthy,
     )
+    sys.stderr.write(f"Waiting for {options.container} to answer pings. Ctrl-C stops it.\n")
+    sys.stderr.flush()
     container.wait_until_healthy()
     return container
 
@@ -200,11 +234,9 @@ def _faults(options: argparse.Namespace) -> Faults:
     )
 
 
-def _stop_on_signals() -> threading.Event:
-    stopped = threading.Event()
+def _on_signals(act: Callable[[int, FrameType | None], object]) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stopped.set())
-    return stopped
+        signal.signal(number, act)
 
 
 def _tell(local: LocalEndpoint, options: argparse.Namespace) -> None:
@@ -225,7 +257,8 @@ def _tell(local: LocalEndpoint, options: argparse.Namespace) -> None:
 def _watch(local: LocalEndpoint, stopped: threading.Event, *, quiet: bool) -> None:
     shown = local.status
     while not stopped.wait(_STATUS_SECONDS):
-        if not quiet and local.status != shown:
-            shown = local.status
+        status = local.status
+        if not quiet and status != shown:
+            shown = status
             sys.stderr.write(f"{shown}\n")
             sys.stderr.flush()

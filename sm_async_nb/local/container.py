@@ -8,8 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import time
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urlsplit
 
 import aiohttp
@@ -102,7 +106,7 @@ class Container:
             return await self._invoke_pinging(session, body, headers, self._ping_every)
 
     def wait_until_healthy(self) -> None:
-        """Block until the server answers pings.
+        """Block until the server answers pings; in a notebook too.
 
         Raises
         ------
@@ -115,7 +119,7 @@ class Container:
                 await self._become_healthy(session)
 
         try:
-            asyncio.run(wait())
+            _run_on_a_thread(wait)
         except NoAnswer as error:
             raise EndpointNotInServiceError(str(error)) from error
 
@@ -208,3 +212,20 @@ class Container:
             max_field_size=_READABLE_HEADER_BYTES,
             trust_env=False,
         )
+
+
+def _run_on_a_thread(work: Callable[[], Coroutine[Any, Any, None]]) -> None:
+    """``asyncio.run``, but also where a loop is running already, as in a notebook, and interrupted at any moment."""
+    done: Future[None] = Future()
+
+    def run() -> None:
+        try:
+            asyncio.run(work())
+        except BaseException as error:  # noqa: BLE001 - it is for whoever waits
+            done.set_exception(error)
+        else:
+            done.set_result(None)
+
+    # A daemon, unlike those of an executor: whoever interrupts the wait need not wait for its end.
+    threading.Thread(target=run, name="sm-async-local-container", daemon=True).start()
+    done.result()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import logging
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +72,8 @@ class Delivery:
     ----------
     failure_object_without_model_answer, notification_without_model_answer
         Whether a request that ended without an answer of the model leaves a failure object and a notification.
-        UNVERIFIED, but for the notification of a time-out, which was seen and is always published.
+        UNVERIFIED, but for the notification of a time-out, which was seen and is always published. Whether an output
+        that cannot be written is notified, as a failure, goes with the latter.
     """
 
     def __init__(
@@ -112,7 +114,7 @@ class Delivery:
         self._log(invocation, "Failed: %s", ending.message)
         written = None
         if self._failure_object_without_model_answer:
-            told = Answer(f'{{"message":"{ending.reason}"}}'.encode(), status=500)
+            told = Answer(json.dumps({"message": ending.reason}, separators=(",", ":")).encode(), status=500)
             written = await self._write(invocation, invocation.accepted.failure_location, told)
         if ending.notified or self._notification_without_model_answer:
             await self._tell_failure(invocation, ending.failure_reason, written)
@@ -124,15 +126,24 @@ class Delivery:
 
     async def _completed(self, invocation: Invocation, answer: Answer) -> None:
         location = invocation.accepted.output_location
-        self._log(invocation, "Completed: %s", location or "in the notification")
-        lost = location is None or self._injector.strikes("lose_output", invocation.fields)
-        if not lost and await self._write(invocation, location, answer) is None:
-            # Nothing can reach S3. What the service tells of it is UNVERIFIED, so nothing is told.
+        if location is None:
+            self._log(invocation, "Completed: %s", "in the notification")
+        elif self._injector.strikes("lose_output", invocation.fields):
+            self._log(invocation, "Completed, and lost by a fault: %s", location)
+        elif await self._write(invocation, location, answer) is None:
+            await self._not_written(invocation)
             return
+        else:
+            self._log(invocation, "Completed: %s", location)
         if self.config.success_topic is not None:
             with_response = SUCCESS_NOTIFICATION_TOPIC in self.config.include_inference_response_in
             message = completed_message(self._told(invocation), location, answer, with_response=with_response)
             await self._notify(invocation, self.config.success_topic, message)
+
+    async def _not_written(self, invocation: Invocation) -> None:
+        # Nothing can reach S3. What the service tells of it is UNVERIFIED, so nothing is told unless that was chosen.
+        if self._notification_without_model_answer:
+            await self._tell_failure(invocation, "ClientError: the output could not be written.", None)
 
     async def _failed(self, invocation: Invocation, answer: Answer) -> None:
         self._count("Invocation4XXErrors" if is_client_error(answer.status) else "Invocation5XXErrors")

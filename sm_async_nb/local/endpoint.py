@@ -12,17 +12,18 @@ loop's own, so that the whole runs on a dictionary and a virtual clock as well.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 import uuid
 from collections import Counter
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
 
 from sm_async_nb.core.locations import parse_s3_uri
 from sm_async_nb.local.delivery import Delivery, Unanswered, expired, no_answer, timed_out, unreadable_input
 from sm_async_nb.local.faults import Injector
-from sm_async_nb.local.handler import Answer, Handler, NoAnswer, answer_of, takes_headers
+from sm_async_nb.local.handler import Answer, Handler, NoAnswer, answer_of, asks_to_end, takes_headers
 from sm_async_nb.local.invocation import Accepted, EndpointConfig, Invocation, ObjectStore, Topics
 from sm_async_nb.local.metrics import Metrics, Point
 from sm_async_nb.local.naming import NamingRule, failure_location, output_location
@@ -38,8 +39,12 @@ from sm_async_nb.local.scaling import Scaling, ScalingRule
 
 __all__ = ["AsyncEndpoint", "EndpointConfig"]
 
+Work: TypeAlias = Callable[..., Coroutine[Any, Any, None]]
+
 # Keeps the loop from spinning when a timer fires a rounding error before its deadline.
 _SHORTEST_NAP_SECONDS = 0.001
+
+_log = logging.getLogger(__name__)
 
 
 class AsyncEndpoint:
@@ -60,7 +65,8 @@ class AsyncEndpoint:
     failure_object_without_model_answer, notification_without_model_answer
         Whether an expired or timed-out request, and one whose input cannot be read, leaves a failure object and a
         notification. What the service does is UNVERIFIED; its own words speak of the model's response only, hence the
-        default. A time-out is notified either way: such a notification was seen.
+        default. A time-out is notified either way: such a notification was seen. The second is also about an output
+        that cannot be written, which it tells of as a failure.
     forward_generated_inference_id
         Whether the model is told an InferenceId that the caller did not send. UNVERIFIED.
     scaling
@@ -207,7 +213,7 @@ class AsyncEndpoint:
         name = self._new_uuid()
         extension, filename = fields.get("s3_output_path_extension", ""), fields.get("filename", "")
         output = self.config.s3_output_path and output_location(
-            self.config.s3_output_path, name=name, extension=extension, filename=filename
+            self.config.s3_output_path, name=name, extension=extension, filename=filename, rule=self._naming
         )
         failure = self.config.s3_failure_path and failure_location(
             self.config.s3_failure_path, name=name, extension=extension, filename=filename, rule=self._naming
@@ -236,17 +242,33 @@ class AsyncEndpoint:
     def _perform(self, action: Action[Invocation], tasks: asyncio.TaskGroup) -> None:
         invocation = action.invocation
         if isinstance(action, Start):
-            self._begin(invocation, self._process(invocation), tasks)
+            self._begin(tasks, self._process, invocation)
         elif isinstance(action, Expire):
-            self._begin(invocation, self._delivery.unanswered(invocation, expired()), tasks)
+            self._begin(tasks, self._delivery.unanswered, invocation, expired())
         else:
             self._at_work.pop(invocation).cancel()
-            self._begin(invocation, self._delivery.unanswered(invocation, timed_out()), tasks)
+            self._begin(tasks, self._delivery.unanswered, invocation, timed_out())
 
-    def _begin(self, invocation: Invocation, work: Coroutine[Any, Any, None], tasks: asyncio.TaskGroup) -> None:
-        task = tasks.create_task(work)
+    def _begin(self, tasks: asyncio.TaskGroup, work: Work, invocation: Invocation, *arguments: Any) -> None:
+        task = tasks.create_task(self._contained(work, invocation, *arguments))
         self._at_work[invocation] = task
         task.add_done_callback(lambda done: self._end(invocation, done))
+
+    async def _contained(self, work: Work, invocation: Invocation, *arguments: Any) -> None:
+        """Do the work; what goes wrong in it unexpectedly ends this request alone.
+
+        Out of its task, an exception would end this endpoint, and all others with it.
+        """
+        try:
+            await work(invocation, *arguments)
+        except BaseException as error:
+            if asks_to_end(error):
+                raise
+            _log.exception("[%s] The local endpoint itself failed at this request", invocation.accepted.inference_id)
+            if self._queue.finished(invocation):
+                self._changed.set()
+                broken = no_answer(f"the local endpoint failed with {type(error).__name__}")
+                await self._contained(self._delivery.unanswered, invocation, broken)
 
     def _end(self, invocation: Invocation, task: asyncio.Task[None]) -> None:
         # A timed-out invocation has another task at work by now, and ends with that one.

@@ -32,11 +32,24 @@ THREAD_NAME = "sm-async-local-handler"
 
 @dataclass(frozen=True)
 class Answer:
-    """An answer of the model, as its container would send it: status, content type, body. 2xx is a success."""
+    """An answer of the model, as its container would send it: status, content type, body. 2xx is a success.
+
+    Raises
+    ------
+    TypeError
+        If the body is not bytes, or the status no int.
+    """
 
     body: bytes
     content_type: str = DEFAULT_CONTENT_TYPE
     status: int = field(default=200, kw_only=True)
+
+    def __post_init__(self) -> None:
+        # Told where it is made, in the handler, whose author then reads it in the failure object.
+        for name, kind in (("body", bytes), ("status", int)):
+            if not isinstance(getattr(self, name), kind):
+                got = type(getattr(self, name)).__name__
+                raise TypeError(f"The {name} of an Answer is {kind.__name__}, got {got}.")
 
     @property
     def succeeded(self) -> bool:
@@ -115,7 +128,7 @@ async def answer_of(handler: Handler, *arguments: Any, in_thread: bool = True) -
         try:
             returned = handler(*arguments)
             return returned if inspect.isawaitable(returned) else as_answer(returned, accept)
-        except (Exception, SystemExit) as error:  # noqa: BLE001 - a model may fail in any way, and exit() is one
+        except (Exception, SystemExit, asyncio.CancelledError) as error:  # noqa: BLE001 - a model may fail in any way
             return error_reply(error)
 
     reply = await _on_a_thread(ask) if in_thread and not is_asynchronous(handler) else ask()
@@ -147,6 +160,15 @@ def default_content_type(accept: str | None) -> str:
     return accept if accept and "*" not in accept and "," not in accept else DEFAULT_CONTENT_TYPE
 
 
+def asks_to_end(error: BaseException) -> bool:
+    """Whether an exception tells this task, or the process, to end: it is no failure of what was awaited here."""
+    if isinstance(error, asyncio.CancelledError):
+        # Without this task being cancelled, it is one that was, and that was awaited here.
+        task = asyncio.current_task()
+        return task is None or task.cancelling() > 0
+    return isinstance(error, (KeyboardInterrupt, GeneratorExit))
+
+
 def error_reply(error: BaseException) -> Answer | NoAnswer:
     """What comes of an exception: an answer, unless it says that there was none."""
     return error if isinstance(error, NoAnswer) else error_answer(error)
@@ -164,7 +186,9 @@ def error_answer(error: BaseException) -> Answer:
 async def _awaited(coming: Awaitable[Returned], accept: str | None) -> Answer | NoAnswer:
     try:
         return as_answer(await coming, accept)
-    except (Exception, SystemExit) as error:  # noqa: BLE001 - as above
+    except BaseException as error:
+        if asks_to_end(error):
+            raise
         return error_reply(error)
 
 
@@ -179,7 +203,10 @@ async def _on_a_thread(ask: Callable[[], Reply]) -> Reply:
             reply.set_result(answer)
 
     def work() -> None:
-        answer = ask()
+        try:
+            answer = ask()
+        except BaseException as error:  # noqa: BLE001 - a thread that dies would keep its slot until the time-out
+            answer = NoAnswer(f"the handler's thread ended with {type(error).__name__}")
         # The loop is closed when the endpoint was; nobody waits for this answer then.
         with contextlib.suppress(RuntimeError):
             loop.call_soon_threadsafe(deliver, answer)

@@ -18,26 +18,35 @@ from sm_async_nb.core.locations import S3Location, parse_s3_uri
 
 @dataclass(frozen=True, kw_only=True)
 class NamingRule:
-    """The parts of the rule that no public source shows, as switches. Both are UNVERIFIED.
+    """The parts of the rule that no public source shows, as switches. All are UNVERIFIED.
 
     ``extension_on_failures``
         S3OutputPathExtension is put under the failure path too. Its documentation speaks of the output path only.
     ``filename_on_failures``
         Filename names the failure too, as ``<stem>-error.out``; otherwise the failure keeps its generated name.
+    ``out_after_filename``
+        An output that Filename names ends with ``.out`` too; otherwise it is named as it was sent.
     """
 
     extension_on_failures: bool = False
     filename_on_failures: bool = True
+    out_after_filename: bool = False
 
 
-def output_location(s3_output_path: str, *, name: str, extension: str = "", filename: str = "") -> S3Location:
-    """``<S3OutputPath>[/<S3OutputPathExtension>]/<name>.out``, or ``Filename`` as given in place of ``<name>.out``.
+_DEFAULT_RULE = NamingRule()
 
-    UNVERIFIED: that the extension is a folder of its own, and that nothing is appended to Filename.
+
+def output_location(
+    s3_output_path: str, *, name: str, extension: str = "", filename: str = "", rule: NamingRule = _DEFAULT_RULE
+) -> S3Location:
+    """``<S3OutputPath>[/<S3OutputPathExtension>]/<name>.out``; ``Filename`` takes the place of ``<name>.out``.
+
+    UNVERIFIED: that the extension is a folder of its own. ``rule`` says what is appended to Filename.
 
     Raises ValueError if the path is not an S3 URI.
     """
-    return parse_s3_uri(s3_output_path).child(extension, filename or f"{name}.out")
+    ending = ".out" if rule.out_after_filename or not filename else ""
+    return parse_s3_uri(s3_output_path).child(extension, f"{filename or name}{ending}")
 
 
 def failure_location(

@@ -4,8 +4,8 @@ A message is a compact JSON text; SNS puts it into an envelope of its own. ``req
 caller sent.
 
 UNVERIFIED: that an inline Body leaves ``inputLocation`` out; the place of ``responseBody``, and that a response that is
-too large leaves it out; that a failure's ``responseParameters`` holds the location only; every ``failureReason`` but
-those about a model's answer.
+too large leaves it out, be it for its own limit or for that of SNS; that a failure's ``responseParameters`` holds the
+location only; every ``failureReason`` but those about a model's answer.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ from sm_async_nb.local.handler import Answer
 
 # "included only if the response size is less than or equal to 128 KB": CreateEndpointConfig.
 LARGEST_INCLUDED_RESPONSE_BYTES = 128 * 1024
+
+# SNS refuses a message that is longer: Publish, "Message". Escapes make a text longer than its bytes, in a failure.
+LARGEST_MESSAGE_BYTES = 256 * 1024
 
 SUCCESS_NOTIFICATION_TOPIC = "SUCCESS_NOTIFICATION_TOPIC"
 ERROR_NOTIFICATION_TOPIC = "ERROR_NOTIFICATION_TOPIC"
@@ -102,20 +105,22 @@ def timestamp(seconds: float) -> str:
 
 def _message(told: Told, status: Mapping[str, str], result: Mapping[str, Any]) -> str:
     sent = {"endpoint_name": told.endpoint_name, **told.fields}
-    return _json(
-        {
-            "awsRegion": told.region_name,
-            "eventTime": timestamp(told.ended_at),
-            "receivedTime": timestamp(told.received_at),
-            **status,
-            "requestParameters": {name: sent[field] for name, field in _SENT.items() if field in sent},
-            **result,
-            "inferenceId": told.inference_id,
-            **_EVENT,
-            "eventName": "InferenceResult",
-        }
-    )
+    message = {
+        "awsRegion": told.region_name,
+        "eventTime": timestamp(told.ended_at),
+        "receivedTime": timestamp(told.received_at),
+        **status,
+        "requestParameters": {name: sent[field] for name, field in _SENT.items() if field in sent},
+        **result,
+        "inferenceId": told.inference_id,
+        **_EVENT,
+        "eventName": "InferenceResult",
+    }
+    text = _json(message)
+    if len(text.encode(errors="replace")) <= LARGEST_MESSAGE_BYTES:
+        return text
+    return _json({name: value for name, value in message.items() if name != "responseBody"})
 
 
 def _json(value: Mapping[str, Any]) -> str:
-    return json.dumps(value, separators=(",", ":"))
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)

@@ -141,6 +141,27 @@ def test_an_answer_that_the_service_does_not_take_leaves_no_object(local, body):
     assert invoke(local, b"and on")[0] is not None
 
 
+@pytest.mark.parametrize("body", [b"chunked", b"headers"])
+@pytest.mark.parametrize(
+    "made",
+    [
+        lambda url: LocalEndpoint(Container(url, response_limits=False), endpoint_name="contained", bucket=BUCKET),
+        lambda url: local_endpoint(
+            parser().parse_args(
+                f"--container {url} --no-response-limits --endpoint-name contained --bucket {BUCKET}".split()
+            )
+        ),
+    ],
+)
+def test_any_answer_is_taken_without_the_limits_of_the_service(monkeypatch, made, body):
+    """For a server that is not yet ready for it."""
+    with server(echo) as (url, _), made(url) as local:
+        for name, value in local.environment.items():
+            monkeypatch.setenv(name, value)
+
+        assert invoke(local, body)[0] is not None
+
+
 def test_requests_wait_until_a_container_is_healthy(monkeypatch):
     """GET /ping until it is 200."""
     with (
@@ -229,6 +250,20 @@ def test_a_container_that_never_gets_healthy_is_told():
             Container(url, startup_seconds=0.1).wait_until_healthy()
 
         assert pings
+
+
+def test_a_notebook_can_wait_for_a_container():
+    """A loop is running there already."""
+
+    async def cell(url):
+        Container(url).wait_until_healthy()
+        with pytest.raises(EndpointNotInServiceError, match="did not pass the ping health check"):
+            Container(f"{url}/nowhere", startup_seconds=0).wait_until_healthy()
+
+    with server(echo) as (url, pings):
+        asyncio.run(cell(url))
+
+        assert 1 == len(pings)
 
 
 def test_a_container_is_reached_by_http():

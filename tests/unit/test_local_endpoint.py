@@ -5,8 +5,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import logging
 import selectors
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -249,17 +251,98 @@ def test_a_model_that_takes_too_long_is_not_waited_for():
     assert {"InvocationFailures": 1} == endpoint.metrics
 
 
-def test_a_failure_without_an_answer_may_leave_an_object_if_so_chosen():
+# The three ways in which a request ends without an answer of the model: what it asks, and what is said of it.
+ASLEEP = ScalingRule(cold_start=300)
+EXPIRED = ({"body": b"x", "request_ttl_seconds": 60}, "the request expired in the queue")
+TIMED_OUT = ({"body": b"x", "invocation_timeout_seconds": 10}, "InvocationTimeoutSeconds")
+UNREADABLE = ({"input_location": "s3://bkt/none"}, "the input could not be read")
+
+
+def unanswered(fields, config=CONFIG, **options):
+    """A request to a slow model, at an endpoint that sleeps if the request is one that expires."""
+    if "request_ttl_seconds" in fields:
+        config = replace(config, instances=0)
+        options["scaling"] = ASLEEP
+    return story(one_request(**fields), sleeping(20), config=config, **options)
+
+
+@pytest.mark.parametrize(("fields", "words"), [EXPIRED, TIMED_OUT, UNREADABLE])
+def test_a_failure_without_an_answer_may_leave_an_object_if_so_chosen(fields, words):
     """What the service does is unverified, hence a switch."""
-    _, objects = story(
-        one_request(body=b"x", invocation_timeout_seconds=10),
-        sleeping(20),
-        failure_object_without_model_answer=True,
-    )
+    _, nothing = unanswered(fields)
+    _, objects = unanswered(fields, failure_object_without_model_answer=True)
     body, content_type = objects["s3://bkt/failures/uuid-1-error.out"]
 
-    assert "InvocationTimeoutSeconds" in json.loads(body)["message"]
+    assert {} == nothing
+    assert words in json.loads(body)["message"]
     assert "application/json" == content_type
+
+
+def test_a_failure_object_is_json_whatever_the_reason_says():
+    """An HTTP client's message has quotes and line breaks in it."""
+
+    async def handler(*_):
+        raise NoAnswer('Bad status line "HTTP"\n  ^')
+
+    _, objects = story(one_request(body=b"x"), handler, failure_object_without_model_answer=True)
+    ((body, _),) = objects.values()
+
+    assert {"message": 'Bad status line "HTTP"\n  ^'} == json.loads(body)
+
+
+class Broken(dict):
+    """Fields that fail where nobody expects it: after the 202, in the endpoint's own code."""
+
+    def get(self, name, default=None):
+        if name == "accept":
+            raise KeyError(name)
+        return super().get(name, default)
+
+
+@pytest.mark.parametrize("told", [False, True])
+def test_an_error_in_the_endpoint_itself_ends_one_request_and_no_other(caplog, told):
+    """It is logged and counted, its slot is free, and the next is served."""
+    topics = Published()
+    config = replace(TOLD if told else CONFIG, max_concurrent_invocations_per_instance=1)
+
+    async def tell(endpoint):
+        endpoint.accept(Broken(body=b"broken"))
+        endpoint.accept({"body": b"whole"})
+        await endpoint.drained()
+
+    endpoint, objects = story(tell, config=config, topics=topics)
+
+    assert {"s3://bkt/out/uuid-3.out": (b"WHOLE", "application/json")} == objects
+    assert (1, 1) == (endpoint.metrics["InvocationFailures"], endpoint.metrics["InvocationsProcessed"])
+    assert ["Failed", "Completed"] * told == [message["invocationStatus"] for _, message in topics]
+    assert ["[uuid-0] The local endpoint itself failed at this request"] == [
+        record.getMessage() for record in caplog.records if record.levelno == logging.ERROR
+    ]
+
+
+class Cancelling(Objects):
+    """A store whose connection was given up by somebody else."""
+
+    async def get(self, location):
+        raise asyncio.CancelledError
+
+
+def test_a_cancellation_that_nobody_asked_for_frees_the_slot():
+    """It came out of a library, and is none of this request."""
+
+    async def tell(endpoint):
+        endpoint._store = Cancelling({}, [])
+        endpoint.accept({"input_location": "s3://bkt/in", "invocation_timeout_seconds": 10})
+        await endpoint.drained()
+        assert 0 == endpoint.running
+        await asyncio.sleep(20)
+        endpoint.accept({"body": b"next"})
+        await endpoint.drained()
+
+    endpoint, objects = story(tell)
+
+    assert [b"NEXT"] == [body for body, _ in objects.values()]
+    assert 1 == endpoint.metrics["InvocationFailures"]
 
 
 def test_as_many_run_at_a_time_as_there_are_slots():
@@ -314,6 +397,45 @@ def test_an_output_that_cannot_be_written_is_counted_and_stops_nothing():
     assert 1 == endpoint.metrics["ResponseUploadFailures"]
 
 
+@pytest.mark.parametrize("told", [False, True])
+def test_an_output_that_cannot_be_written_is_notified_as_a_failure_if_so_chosen(told):
+    """What the service does is unverified, hence a switch."""
+    topics = Published()
+    story(
+        one_request(body=b"x"),
+        config=TOLD,
+        topics=topics,
+        refused=["s3://bkt/out/uuid-1.out"],
+        notification_without_model_answer=told,
+    )
+
+    assert [("bad", "ClientError: the output could not be written.")] * told == [
+        (topic, message["failureReason"]) for topic, message in topics
+    ]
+
+
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [
+        ({}, "[uuid-0] Completed: s3://bkt/out/uuid-1.out"),
+        (
+            {"injector": Injector(Faults(lose_output=1))},
+            "[uuid-0] Completed, and lost by a fault: s3://bkt/out/uuid-1.out",
+        ),
+        (
+            {"refused": ["s3://bkt/out/uuid-1.out"]},
+            "[uuid-0] ResponseUploadFailures: s3://bkt/out/uuid-1.out: s3://bkt/out/uuid-1.out",
+        ),
+    ],
+)
+def test_the_log_has_one_line_for_a_request_and_says_what_became_of_its_output(caplog, options, line):
+    """It is not completed before its object is there."""
+    with caplog.at_level(logging.INFO, logger="sm_async_nb.local"):
+        story(one_request(body=b"x"), **options)
+
+    assert [line] == [record.getMessage() for record in caplog.records if record.name.startswith("sm_async_nb.local")]
+
+
 def test_the_request_names_its_objects_as_the_rule_says():
     """S3OutputPathExtension and Filename, on both paths if the rule has it so."""
     accepted = []
@@ -323,9 +445,11 @@ def test_the_request_names_its_objects_as_the_rule_says():
         accepted.append(endpoint.accept(fields))
 
     story(tell, naming=NamingRule(extension_on_failures=True))
+    story(tell, naming=NamingRule(out_after_filename=True))
 
     assert "s3://bkt/out/job-1/42.json" == str(accepted[0].output_location)
     assert "s3://bkt/failures/job-1/42-error.out" == str(accepted[0].failure_location)
+    assert "s3://bkt/out/job-1/42.json.out" == str(accepted[1].output_location)
 
 
 def test_the_model_is_told_the_headers_that_a_container_gets():
@@ -406,14 +530,13 @@ def test_a_time_out_is_notified_as_a_model_that_gave_no_answer():
 
 
 @pytest.mark.parametrize("told", [False, True])
-def test_an_expired_or_unreadable_request_is_notified_only_if_so_chosen(told):
-    """What the service does is unverified, hence a switch."""
-    topics = Published()
-    story(
-        one_request(input_location="s3://bkt/none"), config=TOLD, topics=topics, notification_without_model_answer=told
-    )
+@pytest.mark.parametrize(("ending", "always"), [(EXPIRED, False), (TIMED_OUT, True), (UNREADABLE, False)])
+def test_an_expired_or_unreadable_request_is_notified_only_if_so_chosen(ending, always, told):
+    """What the service does is unverified, hence a switch; a time-out always is, once."""
+    topics, (fields, _) = Published(), ending
+    unanswered(fields, config=TOLD, topics=topics, notification_without_model_answer=told)
 
-    assert told == bool(topics)
+    assert ["Failed"] * (told or always) == [message["invocationStatus"] for _, message in topics]
 
 
 def test_a_result_may_go_into_the_notification_only():
@@ -502,6 +625,23 @@ def test_an_idle_endpoint_scales_to_zero():
         assert (0, 0) == endpoint.instances
 
     story(tell, scaling=ScalingRule(cold_start=30, scale_to_zero_after=300))
+
+
+@pytest.mark.parametrize("first", [0, 1])
+def test_an_endpoint_that_scales_to_zero_wakes_at_once_if_there_is_no_cold_start(first):
+    """It was put to sleep by itself, so nobody else would wake it."""
+    config = EndpointConfig(endpoint_name="churn", s3_output_path="s3://bkt/out", instances=first)
+
+    async def tell(endpoint):
+        for _ in range(2):
+            endpoint.accept({"body": b"x"})
+            await endpoint.drained()
+            await asyncio.sleep(301)
+            assert (0, 0) == endpoint.instances
+
+    _, objects = story(tell, config=config, scaling=ScalingRule(scale_to_zero_after=300))
+
+    assert 2 == len(objects)
 
 
 def test_the_metrics_have_the_names_of_the_service():

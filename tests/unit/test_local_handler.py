@@ -81,6 +81,71 @@ def test_a_handler_that_returns_something_else_is_told_what_may_be_returned():
     assert "A handler returns bytes, str or Answer, got dict." == json.loads(answer.body)["message"]
 
 
+@pytest.mark.parametrize(
+    ("made", "told"),
+    [
+        (lambda: Answer(b"1", status="400"), "The status of an Answer is int, got str."),
+        (lambda: Answer("text"), "The body of an Answer is bytes, got str."),
+    ],
+)
+def test_an_answer_of_the_wrong_kind_is_refused_in_the_handler(made, told):
+    """Its author reads why in the failure object, and the endpoint goes on."""
+    answer = ask(lambda *_: made())
+
+    assert (500, told) == (answer.status, json.loads(answer.body)["message"])
+
+
+async def cancels_what_it_awaits(body, content_type, accept):
+    """As a client library does that gives up on a connection."""
+    inner = asyncio.get_running_loop().create_future()
+    inner.cancel()
+    await inner
+
+
+@pytest.mark.parametrize(
+    ("handler", "in_thread"),
+    [
+        (cancels_what_it_awaits, False),
+        (raising(asyncio.CancelledError()), False),
+        (raising(asyncio.CancelledError()), True),
+    ],
+)
+def test_a_handler_that_is_cancelled_inside_is_a_model_that_failed(handler, in_thread):
+    """Nobody cancelled the request."""
+    answer = ask(handler, in_thread=in_thread)
+
+    assert (500, "CancelledError") == (answer.status, json.loads(answer.body)["type"])
+
+
+def test_a_request_that_is_cancelled_from_outside_is_no_failure_of_the_model():
+    """It timed out, or the endpoint closes."""
+
+    async def handler(body, content_type, accept):
+        await asyncio.get_running_loop().create_future()
+
+    async def cancelled():
+        asking = asyncio.create_task(answer_of(handler, b"in", None, None))
+        await asyncio.sleep(0)
+        asking.cancel()
+        await asyncio.wait([asking])
+        return asking.cancelled()
+
+    assert asyncio.run(cancelled())
+
+
+def test_a_handler_whose_thread_dies_gave_no_answer():
+    """Its slot is free at once, and not when the time is out."""
+
+    class UnspeakableError(Exception):
+        def __str__(self):
+            raise GeneratorExit
+
+    answer = ask(raising(UnspeakableError()), in_thread=True)
+
+    assert isinstance(answer, NoAnswer)
+    assert "the handler's thread ended with GeneratorExit" == str(answer)
+
+
 def test_an_asynchronous_handler_runs_on_the_loop():
     """async functions, and objects whose call is one."""
 
@@ -134,6 +199,22 @@ def test_what_is_no_handler_is_refused_at_once(handler, told):
         LocalEndpoint(handler)
     with pytest.raises(RequestError, match=told):
         LocalEndpoint({"one": handler})
+
+
+@pytest.mark.parametrize(
+    ("wrong", "told"),
+    [
+        ({"cold_start": "30s"}, r"cold_start= is a number of seconds, 0 or more, or None, got '30s'\."),
+        ({"cold_start": float("nan")}, "got nan"),
+        ({"scale_to_zero_after": "5m"}, r"scale_to_zero_after= is a number of seconds, 0 or more, or None, got '5m'\."),
+        ({"scale_to_zero_after": -1}, "got -1"),
+        ({"wakes_at_backlog": None}, r"wakes_at_backlog= is a number of requests, 0 or more, got None\."),
+    ],
+)
+def test_a_time_that_is_no_number_is_refused_at_once(wrong, told):
+    """And does not end all endpoints with the first request."""
+    with pytest.raises(RequestError, match=told):
+        LocalEndpoint(lambda *_: b"", instances=0, **wrong)
 
 
 def test_no_answer_is_no_error_answer():

@@ -27,6 +27,22 @@ def test_an_output_is_named_by_the_service_unless_the_request_names_it(extension
 
 
 @pytest.mark.parametrize(
+    ("filename", "expected"),
+    [
+        ("42.json", "s3://bkt/out/job-1/42.json.out"),
+        ("42", "s3://bkt/out/job-1/42.out"),
+        ("", f"s3://bkt/out/job-1/{NAME}.out"),
+    ],
+)
+def test_an_output_that_the_request_names_may_end_with_out(filename, expected):
+    """What the service does is unverified, hence a switch."""
+    rule = NamingRule(out_after_filename=True)
+    location = output_location("s3://bkt/out", name=NAME, extension="job-1", filename=filename, rule=rule)
+
+    assert expected == str(location)
+
+
+@pytest.mark.parametrize(
     ("rule", "extension", "filename", "expected"),
     [
         (NamingRule(), "", "", f"s3://bkt/failures/{NAME}-error.out"),

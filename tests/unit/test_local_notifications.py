@@ -10,6 +10,7 @@ from sm_async_nb.core.locations import S3Location
 from sm_async_nb.local import Answer
 from sm_async_nb.local.notifications import (
     LARGEST_INCLUDED_RESPONSE_BYTES,
+    LARGEST_MESSAGE_BYTES,
     TEST_NOTIFICATION,
     Told,
     completed_message,
@@ -122,6 +123,26 @@ def test_a_response_is_carried_up_to_128_kb(size, there):
 
     assert there == ("responseBody" in json.loads(completed_message(told(), OUTPUT, answer, with_response=True)))
     assert there == ("responseBody" in json.loads(failed_message(told(), "r", FAILURE, answer, with_response=True)))
+
+
+def test_a_failure_in_any_alphabet_carries_up_to_128_kb():
+    """A message is UTF-8, as SNS takes it, and not six characters of escapes for each letter."""
+    words = "план" * 16_000
+    message = failed_message(told(), "r", FAILURE, Answer(words.encode(), status=400), with_response=True)
+
+    assert words == json.loads(message)["responseBody"]["content"]
+    assert len(message.encode()) <= LARGEST_MESSAGE_BYTES
+
+
+@pytest.mark.parametrize("byte", [b"\xff", b"\x00"])
+def test_a_failure_that_would_be_too_long_for_sns_is_told_without_its_response(byte):
+    """Bytes that are no text grow in it, and a message that is refused tells nothing at all."""
+    answer = Answer(byte * LARGEST_INCLUDED_RESPONSE_BYTES, status=400)
+    message = failed_message(told(), "r", FAILURE, answer, with_response=True)
+
+    assert "responseBody" not in json.loads(message)
+    assert {"failureLocation": "s3://bkt/dir/prediction-error.out"} == json.loads(message)["responseParameters"]
+    assert len(message.encode()) <= LARGEST_MESSAGE_BYTES
 
 
 @pytest.mark.parametrize(
