@@ -67,6 +67,13 @@ def column(job: Job, name: str) -> npt.NDArray[Any]:
         return np.array(getattr(job._ledger, name))
 
 
+def span(job: Job) -> tuple[float, float]:
+    """When the first request was accepted, and when the last one ended; infinite where none was."""
+    with job._lock:
+        accepted_at, finished_at = job._ledger.accepted_at, job._ledger.finished_at
+        return float(np.fmin.reduce(accepted_at, initial=np.inf)), float(np.fmax.reduce(finished_at, initial=-np.inf))
+
+
 def payload_sizes(job: Job) -> IntArray:
     """The bytes of each request's payload."""
     return job._papers.batch.payload_bytes
@@ -76,6 +83,11 @@ def parts(job: Job, name: str) -> Parts:
     """One of the ledger's columns of texts, of all requests, to search in."""
     with job._lock:
         return job._ledger.texts[name].copy().searchable
+
+
+def is_cut(message: str) -> bool:
+    """Whether a message is so long that only its beginning is kept."""
+    return len(message) >= MESSAGE_CHARACTERS
 
 
 def messages(job: Job) -> dict[int, str]:

@@ -294,6 +294,7 @@ face.endpoint = Endpoint(
     endpoint_name="double", endpoint_status="InService", s3_output_path=None, region_name="eu-west-1"
 )
 face._draw_head()
+failed = job.failures()  # none are read where nothing is fetched unasked
 """
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pandas as pd
@@ -38,12 +39,18 @@ class Asked:
 
 
 @pytest.fixture
-def scene(monkeypatch):
+def now():
+    """The time, which a test sets."""
+    return [1_000.0]
+
+
+@pytest.fixture
+def scene(monkeypatch, now):
     """Buttons of a job that the user calls ``scored``, and what was told."""
     job, told, variables = Asked(), [], {}
     variables["scored"] = job
     monkeypatch.setattr(panel_actions, "user_variables", lambda: variables)
-    actions = Actions(job, tell=told.append, acted=lambda: None)
+    actions = Actions(job, tell=told.append, acted=lambda: None, clock=lambda: now[0])
     return job, actions, told, variables
 
 
@@ -55,21 +62,77 @@ def until(told):
     return told[-1]
 
 
+def until_enabled(button):
+    give_up = time.monotonic() + 10
+    while button.disabled:
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
 def seen(*, is_over=False, paused=None, **told):
     counts = tuple(told.get(str(status), 0) for status in Status)
     return Snapshot(revision=0, at=1.0, started_at=0.0, counts=counts, is_over=is_over, paused=paused)
 
 
-def test_cancelling_takes_two_clicks(scene):
+def test_cancelling_takes_two_clicks(scene, now):
     """It cannot be taken back."""
     job, actions, told, _ = scene
     actions.cancel.click()
     asked, before = actions.cancel.description, list(job.done)
+    now[0] += 1
+    actions.show(seen(accepted=1), now[0])
     actions.cancel.click()
 
     assert ("Really cancel?", []) == (asked, before)
     assert "2 requests will not be sent." == until(told)
     assert ["cancel"] == job.done
+
+
+def test_a_double_click_is_one_click(scene, now):
+    """It cancelled a job once, as did two clicks that waited for a busy kernel: nobody had read anything."""
+    job, actions, _, _ = scene
+    for _ in range(3):
+        actions.cancel.click()
+        now[0] += 0.2
+    told = actions.cancel.description, actions.is_asking
+
+    assert ("Really cancel?", True) == told
+    assert [] == job.done
+
+
+def test_a_button_says_that_its_work_goes_on_and_takes_no_other_click(scene, monkeypatch):
+    """It was to be pressed again after a second, and a second download waited for the first."""
+    job, actions, told, _ = scene
+    release, calls = threading.Event(), []
+
+    def results():
+        calls.append(release.wait(10))
+        return pd.DataFrame({"y": [1]})
+
+    monkeypatch.setattr(job, "results", results)
+    actions.load.click()
+    actions.show(seen(completed=1), 1_001.0)
+    during = actions.load.description, actions.load.disabled
+    actions.load.click()
+    release.set()
+    until(told)
+    until_enabled(actions.load)
+    actions.show(seen(completed=1), 1_002.0)
+
+    assert (("Loading …", True), [True]) == (during, calls)
+    assert ("Load results", False) == (actions.load.description, actions.load.disabled)
+
+
+def test_a_job_that_is_only_watched_can_be_loaded_and_not_be_told_anything(scene, monkeypatch):
+    """Another kernel has it."""
+    job, actions, _, _ = scene
+    every, enabled = ("resume", "retry", "rest", "cancel", "load", "save"), []
+    for is_read_only in (True, False):
+        monkeypatch.setattr(job, "is_read_only", is_read_only)
+        actions.show(seen(accepted=1, completed=1, failed=1, cancelled=1), 0.0)
+        enabled.append([name for name in every if not getattr(actions, name).disabled])
+
+    assert [["load", "save"], [*every]] == enabled
 
 
 def test_a_second_click_that_comes_late_is_a_first_one(scene):
@@ -85,14 +148,16 @@ def test_a_second_click_that_comes_late_is_a_first_one(scene):
     assert [] == job.done
 
 
-def test_a_variable_of_the_users_is_replaced_after_a_second_click_only(scene):
+def test_a_variable_of_the_users_is_replaced_after_a_second_click_only(scene, now):
     """What it held is gone then. Results that were loaded before may be loaded again."""
     _, actions, told, variables = scene
     variables["results"] = "a day's work"
     actions.load.click()
     before, question = variables["results"], actions.load.description
+    now[0] += 1
     actions.load.click()
     until(told)
+    until_enabled(actions.load)
     told.clear()
     actions.load.click()
 
@@ -163,13 +228,14 @@ def test_results_are_loaded_into_the_variable_that_is_named(scene):
     assert [1, 2] == list(variables["answers"]["y"])
 
 
-def test_what_cannot_be_a_variable_is_refused(scene):
+@pytest.mark.parametrize("name", ["my results", "class"])
+def test_what_cannot_be_a_variable_is_refused(scene, name):
     """Before anything is fetched."""
     job, actions, told, _ = scene
-    actions.name.value = "my results"
+    actions.name.value = name
     actions.load.click()
 
-    assert "'my results' cannot be the name of a variable." == until(told)
+    assert f"{name!r} cannot be the name of a variable." == until(told)
     assert [] == job.done
 
 
@@ -201,10 +267,7 @@ def test_an_error_is_told_and_the_button_can_be_pressed_again(scene, monkeypatch
     actions.retry.click()
 
     assert expected == until(told)
-    give_up = time.monotonic() + 10
-    while actions.retry.disabled:
-        assert time.monotonic() < give_up
-        time.sleep(0.005)
+    until_enabled(actions.retry)
 
 
 def test_what_has_nothing_to_do_cannot_be_pressed(scene):

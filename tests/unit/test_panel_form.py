@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 
+import ipywidgets as widgets
 import pandas as pd
 import pytest
 from boto3 import Session
@@ -15,10 +16,13 @@ from sm_async_nb.notebook.form import form as forms
 from sm_async_nb.notebook.form import html as form_html
 from sm_async_nb.notebook.form.check import problems_of
 from sm_async_nb.notebook.form.code import Filled, form_options
+from sm_async_nb.notebook.form.endpoint_menu import EndpointMenu
+from sm_async_nb.notebook.form.endpoints import LOOKING, Seen
 from sm_async_nb.notebook.form.field import FIRST, GROUPS, FormField, groups, label_of
 from sm_async_nb.notebook.form.form import Form
 from sm_async_nb.notebook.form.names import free_name, wrong_name
 from sm_async_nb.notebook.form.plan import Asked, Planned, planned
+from sm_async_nb.notebook.form.submit import Outcome
 from sm_async_nb.notebook.known import KnownJobs
 
 SESSION = Session(region_name="eu-west-1", aws_access_key_id="id", aws_secret_access_key="secret")
@@ -73,6 +77,15 @@ def test_the_cell_and_the_call_submit_the_same(filled):
 
     assert expected == evaluated(form.python(), FRAME)
     assert (expected, "scored") == understood(form.cell(), FRAME)
+
+
+def test_the_call_names_the_session_that_the_form_was_given():
+    """Pasted without it, it went to another account; where no variable has it, a comment says what is missing."""
+    told = [Filled(data="df", endpoint_name="churn", session=session).python() for session in (None, "", "eu")]
+
+    assert "job = df.sm_async.submit('churn')\njob" == told[0]
+    assert f"# session=...: as the form was given; no variable has it.\n{told[0]}" == told[1]
+    assert "job = df.sm_async.submit('churn', session=eu)\njob" == told[2]
 
 
 HOSTILE = [
@@ -182,7 +195,7 @@ def test_a_field_complains_in_words_and_then_tells_again_what_it_means():
     field.complain("")
 
     assert "✗</span> got &lt;img&gt;." in told
-    assert 'role="alert"' in told
+    assert 'aria-live="polite"' in told
     assert before == field.line.value
 
 
@@ -393,6 +406,114 @@ def test_a_column_whose_name_no_page_can_be_told_does_no_harm(quiet):
 
     assert (("a\\ud800   (int64)", 0),) == form.columns.options
     assert form.plan.value.encode()
+
+
+def test_code_of_a_form_with_a_session_says_what_a_cell_cannot(quiet):
+    """Beside the cell, since a cell's line has no comments."""
+    told = []
+    for session in (SESSION, None):
+        form = Form(variables={"df": FRAME, "eu": SESSION}, session=session)
+        form.codes.button.click()
+        told.append((form.filled.session, "A cell takes no session" in form.codes.beside.value))
+        form.close()
+
+    assert [("eu", True), (None, False)] == told
+
+
+def test_only_what_submit_says_interrupts_who_listens():
+    """Each letter that is typed may make another field wrong."""
+    told = [form_html.problem("no"), form_html.aside("so"), form_html.notice("done")]
+
+    assert [False, False, True] == ['role="alert"' in one for one in told]
+    assert "" == form_html.aside("")
+
+
+class SomeJob:
+    """What a submit gives back."""
+
+
+def test_a_variable_that_is_not_the_forms_own_is_bound_anew_after_a_second_click_only(quiet, monkeypatch):
+    """The handle of a running job was lost once. What the form has bound itself it may bind again."""
+    now, errands, own = [0.0], [], SomeJob()
+    monkeypatch.setattr(forms, "errand", errands.append)
+    monkeypatch.setattr(forms, "submitted", lambda *_: Outcome(job=own))
+    variables = {"df": FRAME}
+    form = Form(variables=variables, session=SESSION, clock=lambda: now[0])
+    until(form, lambda: "Choose an endpoint." in form.why.value)
+    variables["job"] = theirs = SomeJob()
+    told = []
+    for _ in range(2):
+        form.submit.click()
+        told.append((form.submit.description, len(errands)))
+    asked = form.said.value
+    now[0] += 1
+    form.submit.click()
+    told.append((form.submit.description, len(errands)))
+    before = variables["job"]
+    monkeypatch.setattr(forms.SCREEN, "call", lambda act: None)
+    errands.pop()()
+    form._is_submitting = False
+    form.submit.click()
+
+    assert [("Replace job?", 0), ("Replace job?", 0), ("Submit", 1)] == told
+    assert "job has a value already" in asked
+    assert (theirs, own) == (before, variables["job"])
+    assert 1 == len(errands)
+
+
+def test_a_question_goes_away_when_something_else_is_typed(quiet):
+    """Another name needs none."""
+    form = Form(variables={"df": FRAME}, session=SESSION)
+    form._variables["job"] = 1
+    form.submit.click()
+    asked = form.submit.description
+    form.out.value = "scored"
+
+    assert ("Replace job?", "Submit", "") == (asked, form.submit.description, form.said.value)
+
+
+class SomeView:
+    """The view of a job."""
+
+    def __init__(self):
+        self.widget, self.closed = widgets.HTML(), 0
+
+    def follow(self, update):
+        pass
+
+    def close(self):
+        self.closed += 1
+
+
+def test_a_job_that_was_shown_before_is_followed_no_more(quiet):
+    """Of two the older one wrote itself into the saved output once, if it was over last."""
+    form, first, second = Form(variables={"df": FRAME}, session=SESSION), SomeView(), SomeView()
+    form._hand_over(first)
+    form._hand_over(second)
+    closed = [first.closed, second.closed]
+    form.close()
+
+    assert ([1, 0], [1, 1]) == (closed, [first.closed, second.closed])
+
+
+def test_looking_again_for_endpoints_keeps_the_one_that_was_chosen(quiet):
+    """It became a name that was typed once; one that is gone at the end still does."""
+    menu = EndpointMenu(SESSION, changed=lambda: None)
+    menu._looked = {"echo": "", "": ""}
+    states = {"echo": "in service", "double": "in service"}
+    menu._found(Seen(states, "", is_over=True))
+    menu.control.value = "echo"
+    told = []
+    for seen in (
+        Seen({}, LOOKING),
+        Seen({"echo": "in service, asleep"}, LOOKING),
+        Seen(states, "", is_over=True),
+        Seen({}, "", is_over=True),
+    ):
+        menu._found(seen)
+        told.append((menu.control.value, menu.name))
+
+    assert [("echo", "echo")] * 3 + [("another, by name", "echo")] == told
 
 
 def test_a_closed_form_holds_no_frame(quiet):

@@ -5,21 +5,28 @@ from __future__ import annotations
 import json
 import re
 import threading
+import time
+from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
+import ipywidgets as widgets
 import numpy as np
 import pandas as pd
 import pytest
 
 from sm_async_nb.aws.described import Endpoint
 from sm_async_nb.core.ledger import Snapshot, Status, Trouble
+from sm_async_nb.errors import CredentialsError
 from sm_async_nb.job import peek
 from sm_async_nb.local import LocalEndpoint
 from sm_async_nb.notebook.panel import html as panel_html
-from sm_async_nb.notebook.panel import window
-from sm_async_nb.notebook.panel.detail import detail, needs_fetching
+from sm_async_nb.notebook.panel import job_view, window
+from sm_async_nb.notebook.panel import rows as panel_rows
+from sm_async_nb.notebook.panel.detail import CUT, detail, needs_fetching
 from sm_async_nb.notebook.panel.events import Events
 from sm_async_nb.notebook.panel.job_view import JobView, static_bundle
+from sm_async_nb.notebook.panel.plain import PlainTable
 from sm_async_nb.notebook.panel.rows import JobRows, duration, seconds, short
 from sm_async_nb.notebook.panel.screen import Screen
 from sm_async_nb.notebook.panel.table import Table
@@ -87,10 +94,98 @@ def test_a_row_is_found_by_its_label_its_text_and_its_id(job):
     assert [False, False, True, False, False] == rows.matches(inference_id).tolist()
 
 
-@pytest.mark.parametrize("column", ["index", "status", "attempt", "submitted", "latency", "payload", "answer"])
-def test_every_column_can_be_sorted_by(job, column):
-    """A number for each row."""
-    assert (5,) == JobRows(job).key(column).shape
+@pytest.fixture
+def own(local):
+    """Three rows of a test's own, whose ledger it may change: one answer, two failures."""
+    frame = pd.DataFrame({"x": [1, -2, -3], "text": ["aa", "a", "aaa"]}, index=["b", "c", "a"])
+    return frame.sm_async.submit("local-endpoint", session=local.session()).wait()
+
+
+@pytest.mark.parametrize(
+    ("column", "expected"),
+    [
+        ("index", [2, 0, 1]),
+        ("status", [0, 1, 2]),
+        ("attempt", [1, 2, 0]),
+        ("submitted", [1, 2, 0]),
+        ("latency", [0, 2, 1]),
+        ("payload", [0, 1, 2]),
+        ("answer", [2, 1, 0]),
+    ],
+)
+def test_every_column_can_be_sorted_by(own, column, expected):
+    """By its label, time, size or words; what has no error comes last."""
+    own._ledger.attempt[:] = [2, 0, 1]
+    own._ledger.accepted_at[:] = [30, 10, 20]
+    own._ledger.finished_at[:] = [31, 15, 23]
+    own._ledger.messages.update({1: "out of memory", 2: "no column plan"})
+
+    assert expected == window.order_of(None, JobRows(own).key(column)).tolist()
+
+
+def test_a_request_that_has_expired_has_no_latency(own):
+    """When it was given up is no answer: twenty of them made the histogram one bar, of hours."""
+    own._ledger.status[1] = Status.EXPIRED
+    own._ledger.accepted_at[:] = 10
+    own._ledger.finished_at[:] = [12.5, 5_000, 13]
+    rows = JobRows(own)
+    told = {name: value for name, value, _ in detail(own, 1, "own")["fields"]}
+
+    assert [2.5, 3] == rows.latency()[[0, 2]].tolist()
+    assert np.isnan(rows.latency()[1])
+    assert ["2.50 s", "", "4 s"] == [line[5] for line in rows.lines(np.arange(3))]
+    assert ("1970-01-01 01:23:20 UTC", False) == (told["Finished"], "Latency" in told)
+
+
+def test_the_histogram_counts_answers_and_not_the_rows_that_share_them(local):
+    """Two requests are two answers, however many rows they have."""
+    frame = pd.DataFrame({"x": [1, 2, 3]})
+    shared = frame.sm_async.submit("local-endpoint", session=local.session(), rows_per_request=2).wait()
+
+    assert ((2,), (3,)) == (JobRows(shared).latency_of_requests().shape, JobRows(shared).latency().shape)
+
+
+def test_times_are_told_from_the_jobs_own_beginning(own, monkeypatch):
+    """A kernel that attached to a job of two hours said that three seconds had gone."""
+    now = [9_000.0]
+    monkeypatch.setattr(panel_rows, "time", SimpleNamespace(time=lambda: now[0]))
+    own._ledger.accepted_at[:] = [1_800, np.nan, 1_900]
+    own._ledger.finished_at[:] = [1_890, np.nan, np.nan]
+    attached = replace(snapshot(accepted=100), started_at=8_997.0)
+    rows = JobRows(own)
+    told = [rows._times(attached)]
+    now[0] += 1
+    told.append(rows._times(replace(attached, counts=snapshot(accepted=90, completed=10).counts)))
+    paused = replace(attached, paused=Trouble(message="credentials have expired", since=0.5, calls=1))
+    told.append(rows._times(paused))
+    told.append(rows._times(replace(snapshot(completed=100, is_over=True), started_at=8_997.0)))
+
+    assert [
+        ["2 h 00 min gone", "time left unknown until answers come"],
+        ["10.0 requests/s", "2 h 00 min gone, about 9 s left"],
+        ["2 h 00 min gone"],
+        ["took 1 min 30 s"],
+    ] == told
+
+
+def test_a_rate_is_one_of_rows_too_where_they_share_requests(local, monkeypatch):
+    """Rows are what somebody counts, and requests what the endpoint does."""
+    frame = pd.DataFrame({"x": [1, 2, 3]})
+    shared = frame.sm_async.submit("local-endpoint", session=local.session(), rows_per_request=2).wait()
+    now, rows = [time.time()], JobRows(shared)
+    monkeypatch.setattr(panel_rows, "time", SimpleNamespace(time=lambda: now[0]))
+    rows._times(snapshot(accepted=2))
+    now[0] += 1
+
+    assert "1.0 requests/s (1.5 rows/s)" == rows._times(snapshot(accepted=1, completed=1))[0]
+
+
+def test_a_job_that_is_opened_later_has_begun_before():
+    """The events said that it began when somebody looked."""
+    seen = replace(snapshot(accepted=2), started_at=7_200.0)
+
+    assert [("01:00:00", "begun, 2 requests"), ("02:00:00", "opened here")] == [*Events(seen, 3_600.0).told]
+    assert ["begun, 2 requests"] == [text for _, text in Events(seen, 7_200.0).told]
 
 
 def test_rows_that_share_a_request_share_its_status(local):
@@ -125,6 +220,27 @@ def test_a_detail_has_the_models_own_words_once_they_were_fetched(job):
     assert "own.table().iloc[0]" == after["In Python"]
     assert after["In CloudWatch"].startswith("/aws/sagemaker/Endpoints/local-endpoint: ")
     assert after["failure_location"].startswith("s3://")
+
+
+def test_what_is_shown_in_part_says_so_and_has_no_button_that_copies_it(local):
+    """A copy of it ended in the middle, with the words of ours."""
+    long = pd.DataFrame({"x": [1, -2], "text": ["z" * 30_000] * 2})
+    own = long.sm_async.submit("local-endpoint", session=local.session()).wait()
+    own._ledger.messages[1] = "z" * 4_096
+    fields = [{name: value for name, value, _ in detail(own, row, "own")["fields"]} for row in range(2)]
+    css = Path(panel_rows.__file__).with_name("table.css").read_text(encoding="utf-8")
+
+    assert fields[0]["Payload, its first 20,000 bytes"].endswith("zzz… (30,017 bytes)")
+    assert "z" * 4_096 == fields[1]["Error, its first 4,096 characters"]
+    assert f'button[title*="{CUT}"] {{ display: none; }}' in css
+
+
+def test_the_answer_of_a_row_is_got_by_a_line_of_python(job):
+    """The line of the table has its status, and not what the model said."""
+    told = [dict(field[:2] for field in detail(job, row, "job")["fields"]) for row in (0, 1)]
+
+    assert "job.results().iloc[0]" == told[0]["Its answer in Python"]
+    assert "Its answer in Python" not in told[1]
 
 
 def test_a_detail_does_not_show_what_is_sensitive(job):
@@ -228,7 +344,179 @@ def test_a_pause_is_told_with_its_reason_and_since_when():
     assert f"‖ Paused since 01:00:00 UTC: {panel_html.esc(HOSTILE)}" in told
 
 
+def test_an_endpoint_that_wakes_and_trouble_are_told_in_the_head():
+    """Since when, and that answers take minutes."""
+    trouble = Trouble(message="ThrottlingException", since=3_600.0, calls=3)
+    job = SimpleNamespace(id="job-1", endpoint_name="double", snapshot=snapshot(accepted=1, trouble=trouble))
+    endpoint = Endpoint(
+        endpoint_name="double", endpoint_status="InService", s3_output_path=None, instances=0, desired_instances=2
+    )
+    told = panel_html.head(job, endpoint)
+
+    assert "asleep: 0 of 2 instances, first answers in minutes" in told
+    assert "⚠ Trouble since 01:00:00 UTC: ThrottlingException" in told
+
+
+def test_plain_rows_are_turned_page_by_page_and_not_past_their_end(local):
+    """The page behind the last one was empty once, and stayed so."""
+    own = pd.DataFrame({"x": range(40)}).sm_async.submit("local-endpoint", session=local.session()).wait()
+    rows = JobRows(own)
+    plain = PlainTable(rows, Table(rows, None), soon=lambda: plain.refresh(own.snapshot))
+    back, on = [one for one in plain.widget.children[1].children if isinstance(one, widgets.Button)]
+    told = []
+    for button in (on, on, on, back, back):
+        button.click()
+        told.append(re.search(r"rows (\d+ to \d+ of \d+)", plain._html.value)[1])
+
+    assert ["21 to 40 of 40"] * 3 + ["1 to 20 of 40"] * 2 == told
+
+
 # The view
+
+
+NOBODY = SimpleNamespace(call=lambda act: None, add=lambda live: None)
+
+
+def all_of(widget):
+    return [widget, *(one for child in getattr(widget, "children", ()) for one in all_of(child))]
+
+
+def test_a_frozen_view_keeps_no_widget(own):
+    """They were kept for ever, with the job and its frame."""
+    view = JobView(own, screen=NOBODY)
+    shown = all_of(view.widget)
+    view.freeze()
+
+    assert view.grid in shown
+    assert [] == [one for one in shown if one.comm is not None]
+    assert view not in list(own.faces)
+
+
+def test_a_cell_that_is_run_again_follows_the_job_in_its_new_output_alone(own, monkeypatch, capsys):
+    """Twenty runs of it were twenty views, drawn five times a second; two views of one run both stay."""
+    place = ["cell-1", 1]
+    monkeypatch.setattr(job_view, "place_of_cell", lambda: tuple(place))
+    shown = [job_view.show(own), job_view.show(own)]
+    place[1] = 2
+    shown.append(job_view.show(own))
+    is_closed = [view.grid.comm is None for view in shown]
+    place[0] = ""
+    shown.append(job_view.show(own))
+    shown.append(job_view.show(own))
+
+    assert [True, True, False] == is_closed
+    assert [True, True, False, False, False] == [view.grid.comm is None for view in shown]
+    for view in shown:
+        view.close()
+
+
+def until(is_so):
+    give_up = time.monotonic() + 20
+    while not is_so():
+        assert time.monotonic() < give_up
+        time.sleep(0.005)
+
+
+def test_a_click_returns_before_s3_or_the_endpoint_has_answered(own, monkeypatch):
+    """A callback that waits stops the whole kernel."""
+    view, release, waited = JobView(own, screen=NOBODY), threading.Event(), []
+
+    def wait(*_):
+        waited.append(release.wait(5))
+        return 0
+
+    monkeypatch.setattr(peek, "load", wait)
+    monkeypatch.setattr(view.actions, "_job", SimpleNamespace(retry=wait))
+    view.hear({"type": "open", "view": "a", "row": 0})
+    view.actions.retry.click()
+    release.set()
+    until(lambda: len(waited) == 2)
+
+    assert [True, True] == waited
+
+
+@pytest.fixture
+def at_once(monkeypatch):
+    """Errands are done at once."""
+    monkeypatch.setattr(job_view, "errand", lambda act: act())
+
+
+def test_the_row_that_is_open_is_told_anew_when_it_has_changed(own, at_once):
+    """Under a filter it leaves the rows that the page hears of, and its detail stayed that of before."""
+    view, sent = JobView(own, screen=NOBODY), []
+    view.grid.send = sent.append
+    view.hear({"type": "open", "view": "a", "row": 1})
+    sent.clear()
+    view._draw_slowly(own.snapshot, 1_000.0)
+    before = list(sent)
+    own._ledger.attempt[1] = 1
+    view._draw_slowly(own.snapshot, 1_001.0)
+    view._draw_slowly(own.snapshot, 1_002.0)
+
+    assert [] == before
+    assert ["Row 'c' · ✗ failed · attempt 2"] == [one["title"] for one in sent]
+
+
+@pytest.mark.parametrize(
+    ("error", "expected"),
+    [(CredentialsError("They have expired."), "They have expired."), (OSError("no room"), "OSError: no room")],
+)
+def test_a_detail_says_why_an_answer_is_not_there(own, monkeypatch, at_once, error, expected):
+    """It was being fetched for ever."""
+    view, sent = JobView(own, screen=NOBODY), []
+    view.grid.send = sent.append
+
+    def fail(job, requests):
+        raise error
+
+    monkeypatch.setattr(peek, "load", fail)
+    view.hear({"type": "open", "view": "a", "row": 0})
+    answers = [dict(field[:2] for field in one["fields"])["Answer"] for one in sent]
+
+    assert ["is being fetched …", f"was not fetched: {expected}"] == answers
+    assert expected == view.said.value
+
+
+def test_failures_are_read_once_and_again_after_trouble(own, monkeypatch):
+    """A hiccup of S3 was counted as a hundred that were read, and those on their way were asked for each second."""
+    view, errands, load = JobView(own, screen=NOBODY), [], peek.load
+    monkeypatch.setattr(job_view, "errand", errands.append)
+
+    def fail(job, requests):
+        raise CredentialsError("They have expired.")
+
+    monkeypatch.setattr(peek, "load", fail)
+    told = [asked_of(view, errands), asked_of(view, errands)]
+    with pytest.raises(CredentialsError):
+        errands.pop()()
+    told.append(asked_of(view, errands))
+    view._read_again_at = 0.0
+    monkeypatch.setattr(peek, "load", load)
+    told.append(asked_of(view, errands))
+    errands.pop()()
+    told.append(asked_of(view, errands))
+
+    assert [1, 1, 0, 1, 0] == told
+    assert {1, 2} == set(peek.messages(own))
+
+
+def asked_of(view, errands):
+    view._read_failures()
+    return len(errands)
+
+
+def test_no_failure_is_read_where_fetching_is_switched_off(own, monkeypatch):
+    """Each is a GET."""
+    view, errands = JobView(own, screen=NOBODY), []
+    monkeypatch.setattr(job_view, "errand", errands.append)
+    monkeypatch.setattr(view, "_look_at_endpoint", lambda now: None)
+    counts = []
+    for is_on in (False, True):
+        view.fetches.value = is_on
+        view._draw_slowly(own.snapshot, 1_000.0)
+        counts.append(len(errands))
+
+    assert [0, 1] == counts
 
 
 def test_a_view_draws_a_job_and_lets_go_when_it_is_over(job):
@@ -249,8 +537,9 @@ def test_an_output_is_not_renewed_under_somebodys_hands(job):
     view, renewed = JobView(job, screen=nobody), []
     view._update = lambda told, raw: renewed.append(told)
     view.hear({"type": "window", "view": "a", "start": 0, "count": 5})
+    view._touched_at += 60  # a slow machine takes longer than hands are on it
     is_live, before = view.refresh(1_000.0), len(renewed)
-    view._touched_at -= 60
+    view._touched_at -= 120
 
     assert (True, 0) == (is_live, before)
     assert (False, 1) == (view.refresh(1_001.0), len(renewed))

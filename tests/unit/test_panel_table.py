@@ -240,6 +240,20 @@ def test_whatever_a_front_end_says_is_taken_calmly(scene, message):
     assert scene.rows.looked <= 300
 
 
+def test_a_search_that_fails_shows_every_row(scene):
+    """Whatever values a frame has; the view went on without its table once."""
+
+    def fail(text):
+        raise OverflowError(text)
+
+    scene.rows.matches = fail
+    scene.look(count=3)
+    scene.table.ask(Asked(text="a"))
+    (message,) = scene.refresh()
+
+    assert ([0, 1, 2], 1000) == (places(message), message["head"]["total"])
+
+
 def test_what_cannot_be_asked_is_left_out():
     """A status that is none, a column that is none."""
     told = {"statuses": [4, 99, "x"], "text": "a", "column": "nonsense", "descending": 1}

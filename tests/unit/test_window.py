@@ -82,6 +82,37 @@ def test_labels_of_any_kind_have_places(index, expected):
     assert expected == window.places(index).tolist()
 
 
+@pytest.mark.parametrize("descending", [False, True])
+@pytest.mark.parametrize("kind", ["texts", "missing ones too", "two levels", "lists"])
+def test_equal_labels_stay_as_they_were_submitted(kind, descending):
+    """They were scrambled once: the places of labels came from a sort that is not stable."""
+    names = [f"c{number * 37 % 5}" for number in range(100)]
+    index = {
+        "texts": pd.Index(names),
+        "missing ones too": pd.Index([None if name == "c0" else name for name in names], dtype=object),
+        "two levels": pd.MultiIndex.from_tuples([(name, 1) for name in names]),
+        "lists": pd.Index([[name] for name in names]),
+    }[kind]
+    order = window.order_of(None, window.places(index), descending=descending).tolist()
+
+    assert order == sorted(range(100), key=lambda row: names[row], reverse=descending)
+
+
+@pytest.mark.parametrize(
+    "values",
+    [pd.Series([2**70, "plan A"], dtype=object), pd.Index(["\ud800", "plan A"], dtype=object)],
+    ids=["a number that is too large", "a lone surrogate"],
+)
+def test_what_arrow_cannot_take_is_searched_all_the_same(values):
+    """A search that raises stopped the whole view once."""
+    texts = window.as_texts(values)
+    parts = TextColumn(2).parts
+
+    assert [False, True] == window.has_text(texts, "plan a").tolist()
+    assert [False, False] == window.has_text(texts, "x\ud800").tolist()
+    assert [False, False] == window.has_id(parts, "x\ud800").tolist()
+
+
 @pytest.mark.parametrize(
     "values",
     [

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Protocol
 
+# A cell that is run, and the number of its run.
+Place = tuple[str, int]
+
 
 class Following(Protocol):
     """What is shown by a cell, and follows the others."""
@@ -14,7 +17,7 @@ class Following(Protocol):
 
 
 # The forms that are shown, by the cell that shows them and the number of its run.
-_shown: dict[tuple[str, int], list[Following]] = {}
+_shown: dict[Place, list[Following]] = {}
 
 
 def follow_cells(form: Following) -> None:
@@ -26,7 +29,7 @@ def follow_cells(form: Following) -> None:
         return
     if look_again not in shell.events.callbacks["post_run_cell"]:
         shell.events.register("post_run_cell", look_again)
-    place = (_cell_of(shell), shell.execution_count)
+    place = place_of_cell()
     _shown.setdefault(place, [])
     if form not in _shown[place]:
         _shown[place].append(form)
@@ -42,8 +45,15 @@ def look_again(_ran: object = None) -> None:
             form.look_again()
 
 
+def place_of_cell() -> Place:
+    """The cell that is run, by its id, which is empty where the front end does not tell."""
+    from IPython import get_ipython
+
+    shell: Any = get_ipython()
+    return ("", 0) if shell is None else (_cell_of(shell), shell.execution_count)
+
+
 def _cell_of(shell: Any) -> str:
-    """The id of the cell that is run; empty where the front end does not tell."""
     kernel = getattr(shell, "kernel", None)
     told = kernel.get_parent("shell") if kernel is not None else {}
     return str((told or {}).get("metadata", {}).get("cellId", ""))

@@ -40,6 +40,8 @@ class Filled:
         All columns of the frame.
     texts
         What was typed into the fields, by parameter; True for what is ticked.
+    session
+        The variable of the boto3 session that the form was given; empty if none has it, None if none was given.
     """
 
     data: str
@@ -50,6 +52,7 @@ class Filled:
     known: tuple[Hashable, ...] = ()
     template: str | None = None
     texts: Mapping[str, str | bool] = field(default_factory=dict)
+    session: str | None = None
 
     def value(self, name: str) -> Any:
         """What was typed into one field, read; None where nothing was.
@@ -78,7 +81,9 @@ class Filled:
         """The call."""
         told = [repr(self.endpoint_name)]
         told += [f"{name}={self._as_python(name, value)}" for name, value in self.keywords().items()]
-        return f"{self.out} = {self.data}.sm_async.submit({', '.join(told)})\n{self.out}"
+        told += [f"session={self.session}"] if self.session else []
+        first = "# session=...: as the form was given; no variable has it.\n" if self.session == "" else ""
+        return f"{first}{self.out} = {self.data}.sm_async.submit({', '.join(told)})\n{self.out}"
 
     def cell(self) -> str:
         """The cell.

@@ -12,6 +12,7 @@ from sm_async_nb.notebook.form.layout import box, button
 from sm_async_nb.notebook.panel.table import CopyButton
 
 _SHOW, _HIDE = "Copy as code", "Hide the code"
+_NO_SESSION = "A cell takes no session: it goes to the account and region of the kernel, and not to those of the form."
 
 
 class Codes:
@@ -31,8 +32,9 @@ class Codes:
         self.said = widgets.HTML()
         self._boxes = {name: widgets.HTML() for name in ("Python", "Cell")}
         self._copies = {name: CopyButton(text="", label=f"Copy the {name}") for name in self._boxes}
+        self.beside = widgets.HTML()
         parts = [part for name, shown in self._boxes.items() for part in (shown, self._copies[name].box)]
-        self.widget = box("sma-codes", [self.said, *parts])
+        self.widget = box("sma-codes", [self.said, *parts, self.beside])
         self.widget.layout.display = "none"
         self.button.on_click(lambda _: self._toggle())
 
@@ -51,13 +53,14 @@ class Codes:
             self.widget.layout.display = "none"
         else:
             told = self._named()
-            self.said.value = form_html.notice(told) if told else ""
+            self.said.value = form_html.aside(told)
             self.widget.layout.display = ""
             self._write()
         self.button.description = _HIDE if self.is_shown else _SHOW
 
     def _write(self) -> None:
         filled = self._filled()
+        self.beside.value = "" if filled.session is None else form_html.aside(_NO_SESSION)
         told = {"Python": _or_why_not(filled.python), "Cell": _or_why_not(filled.cell)}
         for name, text in told.items():
             self._copies[name].text = text

@@ -74,7 +74,9 @@ class EndpointMenu:
         self._look_at_chosen()
 
     def _found(self, seen: Seen) -> None:
-        self._states, self._said = seen.states, seen.said
+        # While it is looked for again, what was there is still to be chosen; what went away goes at the end.
+        self._states = seen.states if seen.is_over else {**self._states, **seen.states}
+        self._said = seen.said
         chosen = self.control.value
         if seen.is_over and chosen == _NO_ENDPOINT and len(self._states) <= 1:
             chosen = next(iter(self._states), _TYPED)

@@ -6,6 +6,8 @@ is sent before the button is pressed.
 
 from __future__ import annotations
 
+import time
+import weakref
 from collections.abc import Callable
 from typing import Any
 
@@ -21,12 +23,14 @@ from sm_async_nb.notebook.form.endpoint_menu import EndpointMenu
 from sm_async_nb.notebook.form.field import FIRST, FormField, groups, label_of
 from sm_async_nb.notebook.form.frame_menu import FrameMenu
 from sm_async_nb.notebook.form.layout import box, button, close, row
-from sm_async_nb.notebook.form.names import free_name, wrong_name
+from sm_async_nb.notebook.form.names import bound_to, free_name, wrong_name
 from sm_async_nb.notebook.form.plan import Asked, Planned, Planner
 from sm_async_nb.notebook.form.submit import Outcome, submitted
 from sm_async_nb.notebook.panel.actions import user_variables
 from sm_async_nb.notebook.panel.job_view import JobView
 from sm_async_nb.notebook.panel.screen import SCREEN, errand
+from sm_async_nb.notebook.panel.sure import Sure
+from sm_async_nb.notebook.panel.window import sayable
 
 _COLUMNS, _TEMPLATE = "columns of the frame", "a template"
 _MORE, _FEWER = "More fields", "Fewer fields"
@@ -47,10 +51,17 @@ class Form:
         The user's variables, where frames are found and the job is bound; those of the session if not said.
     session
         The boto3 session to look at endpoints with, and to submit with.
+    clock
+        Tells the time in seconds.
     """
 
     def __init__(
-        self, frame: pd.DataFrame | None = None, *, variables: dict[str, Any] | None = None, session: Any = None
+        self,
+        frame: pd.DataFrame | None = None,
+        *,
+        variables: dict[str, Any] | None = None,
+        session: Any = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._variables = user_variables() if variables is None else variables
         self._session = session
@@ -58,6 +69,10 @@ class Form:
         self._last: Planned | None = None
         self._update: Callable[..., object] | None = None
         self._is_submitting = False
+        self._sure = Sure(clock)
+        # The job that was submitted last, and its view.
+        self._mine: Callable[[], object] = lambda: None
+        self._view: JobView | None = None
         self.data = FrameMenu(frame, self._variables, changed=self._choose_frame)
         self.endpoint = EndpointMenu(session, changed=self._typed)
         self.way = widgets.RadioButtons(options=[_COLUMNS, _TEMPLATE], description="Payload of")
@@ -109,11 +124,13 @@ class Form:
             known=tuple(columns),
             template=self.template.value if is_template else None,
             texts={name: field.value for name, field in self.fields.items()},
+            session=None if self._session is None else bound_to(self._session, self._variables),
         )
 
     def close(self) -> None:
         """Show it no more, and let the frame go; a job that was submitted runs on."""
         self._planner.drop()
+        self._leave_view()
         close(self.widget)
         self.data.forget()
 
@@ -182,10 +199,10 @@ class Form:
         kinds = [] if frame is None else [str(kind) for kind in frame.dtypes]
         with self.columns.hold_sync():
             told = zip(names, kinds, strict=True)
-            self.columns.options = [(f"{_sayable(name)}   ({kind})", place) for place, (name, kind) in enumerate(told)]
+            self.columns.options = [(f"{sayable(name)}   ({kind})", place) for place, (name, kind) in enumerate(told)]
             self.columns.index = tuple(range(len(names)))
             self.columns.rows = min(max(len(names), 2), _MOST_ROWS)
-        offered = [name for name in names if isinstance(name, str) and name == _sayable(name)][:_MOST_OFFERED]
+        offered = [name for name in names if isinstance(name, str) and name == sayable(name)][:_MOST_OFFERED]
         for field in self.fields.values():
             field.offer(offered)
         self._show_way()
@@ -203,6 +220,7 @@ class Form:
 
     def _typed(self) -> None:
         frame, filled = self.frame, self.filled
+        self._ask_nothing()
         self.line.value = form_html.problem(told) if (told := wrong_name(filled.out, taken=filled.data)) else ""
         if frame is None:
             self._planner.drop()
@@ -248,15 +266,34 @@ class Form:
 
     def _submit(self) -> None:
         frame, filled = self.frame, self.filled
-        if frame is None or self._is_submitting:
+        if frame is None or self._is_submitting or not self._may_bind(filled.out):
             return
+        self._ask_nothing()
         self._is_submitting = self.submit.disabled = True
         self.said.value = form_html.notice(f"Submitting {len(frame):,} rows to {filled.endpoint_name}…")
         errand(lambda: self._submitted(filled, submitted(frame, filled, self._session)))
 
+    def _may_bind(self, name: str) -> bool:
+        """Whether the variable is free, or the form's own, or the user has said twice that it may be another's."""
+        before = self._variables.get(name)
+        if name not in self._variables or (before is not None and before is self._mine()):
+            return True
+        if not self._sure.asks(f"Replace {name}?"):
+            return True
+        self.submit.description, self.submit.button_style = f"Replace {name}?", "danger"
+        self.said.value = form_html.notice(f"{name} has a value already; press again to bind the job to it instead.")
+        return False
+
+    def _ask_nothing(self) -> None:
+        if self._sure.is_asking:
+            self._sure.forget()
+            self.said.value = ""
+        self.submit.description, self.submit.button_style = "Submit", "primary"
+
     def _submitted(self, filled: Filled, outcome: Outcome) -> None:
         if outcome.job is not None:
             self._variables[filled.out] = outcome.job
+            self._mine = weakref.ref(outcome.job)
         SCREEN.call(lambda: self._show_outcome(filled, outcome))
 
     def _show_outcome(self, filled: Filled, outcome: Outcome) -> None:
@@ -273,7 +310,15 @@ class Form:
         """Show the job where the form was; a saved notebook has the job too."""
         self._page.layout.display, self._back.layout.display = "none", ""
         self.job_place.children = [view.widget]
+        self._leave_view()
+        self._view = view
         view.follow(None if self._update is None else self._renew)
+
+    def _leave_view(self) -> None:
+        """The job that was shown before is followed no more, nor put into the saved output."""
+        if self._view is not None:
+            self._view.close()
+            self._view = None
 
     def _renew(self, told: dict[str, Any], **how: Any) -> None:
         """A page without a kernel shows the job; one with a kernel the form, which the job is in."""
@@ -291,11 +336,6 @@ class Form:
 def panel(frame: pd.DataFrame | None = None, *, session: Any = None) -> Form:
     """The form for a frame, or for one that is chosen in it."""
     return Form(frame, session=session)
-
-
-def _sayable(name: object) -> str:
-    """A column's name as a message to the page can carry it, which knows no lone surrogates."""
-    return str(name).encode(errors="backslashreplace").decode()
 
 
 def _from_settings(name: str) -> str:

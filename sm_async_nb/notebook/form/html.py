@@ -24,8 +24,8 @@ def help_of(parameter: str, told: str) -> str:
 
 
 def problem(message: str) -> str:
-    """What is wrong, in a way that does not need colour."""
-    return f'<span class="sma-wrong" role="alert">{_icon("✗")} {esc(message)}</span>'
+    """What is wrong, in a way that does not need colour; told to who listens when they pause."""
+    return f'<span class="sma-wrong" aria-live="polite">{_icon("✗")} {esc(message)}</span>'
 
 
 def hint(message: str) -> str:
@@ -39,6 +39,11 @@ def notice(message: str, *, kind: str = "note", step: str = "") -> str:
     word = {"note": "", "warning": "Warning: ", "error": "Not submitted: "}[kind]
     more = f"<div>{esc(step)}</div>" if step else ""
     return f'<div class="sma-notice sma-{kind}" role="alert">{_icon(icon)} {esc(word)}{esc(message)}{more}</div>'
+
+
+def aside(message: str) -> str:
+    """What there is to say besides, where nothing was pressed that it answers."""
+    return f'<div class="sma-notice sma-note" aria-live="polite">{_icon("●")} {esc(message)}</div>' if message else ""
 
 
 def code_box(name: str, text: str) -> str:

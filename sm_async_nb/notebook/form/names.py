@@ -16,6 +16,12 @@ def free_name(wanted: str, variables: Mapping[str, Any]) -> str:
     return name
 
 
+def bound_to(value: object, variables: Mapping[str, Any]) -> str:
+    """The variable that has this value; empty if none has."""
+    found = (name for name, one in list(variables.items()) if one is value and not name.startswith("_"))
+    return next(found, "")
+
+
 def wrong_name(name: str, *, taken: str = "") -> str:
     """Why a variable cannot have this name, or nothing."""
     if not name.isidentifier() or iskeyword(name):

@@ -1,7 +1,7 @@
 """What can be done about a job with a button, each beside the Python that does the same.
 
-A click takes note and returns; the work is an errand. What cannot be taken back takes two clicks: cancelling, and
-binding results to a variable that has another value.
+A click takes note and returns; the work is an errand, and its button says so meanwhile. What cannot be taken back
+takes two clicks: cancelling, and binding results to a variable that has another value.
 """
 
 from __future__ import annotations
@@ -15,9 +15,10 @@ import ipywidgets as widgets
 from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.job.job import Job
-from sm_async_nb.notebook.form.names import free_name
+from sm_async_nb.notebook.form.names import bound_to, free_name, wrong_name
 from sm_async_nb.notebook.panel.html import code
 from sm_async_nb.notebook.panel.screen import errand
+from sm_async_nb.notebook.panel.sure import Sure
 
 _SURE_SECONDS = 5.0
 _WRAPPED = {"flex_flow": "row wrap"}
@@ -37,8 +38,7 @@ def user_variables() -> dict[str, Any]:
 
 def variable_of(job: Job) -> str | None:
     """The variable that the job is bound to, if there is one."""
-    bound = (name for name, value in list(user_variables().items()) if value is job and not name.startswith("_"))
-    return next(bound, None)
+    return bound_to(job, user_variables()) or None
 
 
 def name_of(job: Job) -> str:
@@ -60,11 +60,17 @@ class Actions:
         Takes what has come of a click, from any thread.
     acted
         Called when there is something to draw again.
+    clock
+        Tells the time in seconds since the epoch.
     """
 
-    def __init__(self, job: Job, *, tell: Tell, acted: Callable[[], None]) -> None:
+    def __init__(
+        self, job: Job, *, tell: Tell, acted: Callable[[], None], clock: Callable[[], float] = time.time
+    ) -> None:
         self._job, self._tell, self._acted = job, tell, acted
-        self._sure: tuple[str, float] = ("", 0.0)
+        self._sure = Sure(clock, patience_seconds=_SURE_SECONDS)
+        # What the buttons say whose work goes on.
+        self._busy: dict[Any, str] = {}
         self._mine: tuple[str, Any] = ("", None)
         self.resume = _button("Resume", self._resume, "Go on after the pause, with credentials looked up anew")
         self.retry = _button("Retry failed", self._retry, "Send those again that ended badly")
@@ -97,32 +103,40 @@ class Actions:
             box.observe(lambda _: self._show_lines(), names="value")
         # What changes while one looks.
         buttons = (self.resume, self.retry, self.rest, self.cancel, self.load, self.save)
+        self._names = {button: button.description for button in buttons}
         layouts = (self._resume_box.layout, self._rest_box.layout, self._first.layout)
         self.changing = (*buttons, *self._lines.values(), *layouts)
 
     @property
     def is_asking(self) -> bool:
         """Whether a question stands on a button, which goes away by itself."""
-        return bool(self._sure[0])
+        return self._sure.is_asking
 
     def show(self, seen: Snapshot, now: float) -> None:
         """Let only those be clicked that have something to do; a trait that stays is not sent."""
         bad, unsent = seen[Status.FAILED] + seen[Status.EXPIRED] + seen[Status.REJECTED], seen[Status.CANCELLED]
         is_ours = not self._job.is_read_only
-        self.resume.disabled = not is_ours
+        self._show_button(self.resume, "Resume", can=is_ours)
         self._resume_box.layout.display = "" if seen.paused is not None and not seen.is_over else "none"
-        self.retry.disabled = not (is_ours and bad)
-        self.retry.description = f"Retry failed ({bad:,})" if bad else "Retry failed"
-        self.rest.disabled = not is_ours
-        self.rest.description = f"Send the rest ({unsent:,})"
+        self._show_button(self.retry, f"Retry failed ({bad:,})" if bad else "Retry failed", can=is_ours and bad > 0)
+        self._show_button(self.rest, f"Send the rest ({unsent:,})", can=is_ours)
         self._rest_box.layout.display = "" if unsent else "none"
-        self.cancel.disabled = not is_ours or seen.is_over
-        self.load.disabled = self.save.disabled = not seen[Status.COMPLETED]
-        if now > self._sure[1]:
-            self._sure = ("", 0.0)
-            self.cancel.description, self.load.description = "Cancel", "Load results"
-            self.cancel.button_style = self.load.button_style = ""
+        if self._sure.is_late(now):
+            self._sure.forget()
+        for button, told, can in (
+            (self.cancel, "Cancel", is_ours and not seen.is_over),
+            (self.load, "Load results", seen[Status.COMPLETED] > 0),
+        ):
+            is_asking = self._sure.is_asking and button.button_style == "danger"
+            self._show_button(button, told, can=can, question=button.description if is_asking else "")
+            button.button_style = "danger" if is_asking else ""
+        self._show_button(self.save, "Save as", can=seen[Status.COMPLETED] > 0)
         self._show_lines()
+
+    def _show_button(self, button: Any, told: str, *, can: bool, question: str = "") -> None:
+        self._names[button] = told
+        button.disabled = button in self._busy or not can
+        button.description = self._busy.get(button, question or told)
 
     def _show_lines(self) -> None:
         said = self._said()
@@ -154,32 +168,33 @@ class Actions:
             self._job.resume()
             return "Resumed."
 
-        self._run(self.resume, resume)
+        self._run(self.resume, "Resuming …", resume)
 
     def _retry(self) -> None:
-        self._run(self.retry, lambda: f"{_many(self._job.retry(), 'request')} sent again.")
+        self._run(self.retry, "Sending …", lambda: f"{_many(self._job.retry(), 'request')} sent again.")
 
     def _send_rest(self) -> None:
-        self._run(self.rest, lambda: f"{_many(self._job.retry(status='cancelled'), 'request')} sent.")
+        self._run(self.rest, "Sending …", lambda: f"{_many(self._job.retry(status='cancelled'), 'request')} sent.")
 
     def _cancel(self) -> None:
         if self._is_sure(self.cancel, "Really cancel?"):
-            self._run(self.cancel, lambda: str(self._job.cancel()))
+            self._run(self.cancel, "Cancelling …", lambda: str(self._job.cancel()))
 
     def _is_sure(self, button: Any, question: str) -> bool:
-        """Whether this is the second click on the same question, soon after the first."""
-        asked, until = self._sure
-        is_sure = asked == question and time.time() <= until
-        self._sure = ("", 0.0) if is_sure else (question, time.time() + _SURE_SECONDS)
-        if not is_sure:
-            button.description, button.button_style = question, "danger"
-            self._acted()
-        return is_sure
+        """Whether this is the second click on the same question, soon after the first, but not at once."""
+        if not self._sure.asks(question):
+            button.button_style = ""
+            return True
+        for other in (self.cancel, self.load):
+            other.button_style = ""
+        button.description, button.button_style = question, "danger"
+        self._acted()
+        return False
 
     def _load(self) -> None:
         name = self.name.value.strip()
-        if not name.isidentifier():
-            self._tell(f"{name!r} cannot be the name of a variable.")
+        if wrong := wrong_name(name):
+            self._tell(wrong)
             return
         variables = user_variables()
         is_mine = self._mine[0] == name and variables.get(name) is self._mine[1]
@@ -191,15 +206,20 @@ class Actions:
             self._mine = name, found
             return f"{name} has {_many(len(found), 'row')} and {_many(len(found.columns), 'column')}."
 
-        self._run(self.load, load)
+        self._run(self.load, "Loading …", load)
 
     def _save(self) -> None:
         path = self.path.value.strip()
-        self._run(self.save, lambda: f"Written: {', '.join(self._job.results(into=path)[:3]) or 'nothing'}.")
+        self._run(
+            self.save, "Writing …", lambda: f"Written: {', '.join(self._job.results(into=path)[:3]) or 'nothing'}."
+        )
 
-    def _run(self, button: Any, work: Callable[[], str]) -> None:
-        """Do it where nobody waits, and say what came of it."""
-        button.disabled = True
+    def _run(self, button: Any, meanwhile: str, work: Callable[[], str]) -> None:
+        """Do it where nobody waits, and say what came of it; once at a time, since each may take minutes."""
+        if button in self._busy:
+            return
+        self._busy[button] = meanwhile
+        button.disabled, button.description = True, meanwhile
 
         def run() -> None:
             try:
@@ -209,7 +229,8 @@ class Actions:
             except Exception as error:  # noqa: BLE001 - a button that does nothing and does not say why helps nobody
                 self._tell(f"{type(error).__name__}: {error}")
             finally:
-                button.disabled = False
+                del self._busy[button]
+                button.disabled, button.description = False, self._names[button]
                 self._acted()
 
         errand(run)

@@ -12,12 +12,21 @@ _KEPT = 50
 
 
 class Events:
-    """What has happened since somebody looks, the oldest first, with the time of day (UTC)."""
+    """What has happened since somebody looks, the oldest first, with the time of day (UTC).
 
-    def __init__(self, first: Snapshot) -> None:
+    Parameters
+    ----------
+    begun_at
+        When the job began, if that was before this kernel knew of it.
+    """
+
+    def __init__(self, first: Snapshot, begun_at: float | None = None) -> None:
         self._before = first
         self.told: deque[tuple[str, str]] = deque(maxlen=_KEPT)
-        self.told.append((clock(first.started_at), f"begun, {first.requests:,} requests"))
+        began = first.started_at if begun_at is None else begun_at
+        self.told.append((clock(began), f"begun, {first.requests:,} requests"))
+        if began < first.started_at:
+            self.told.append((clock(first.started_at), "opened here"))
 
     def note(self, text: str, at: float) -> None:
         """Something that somebody did."""

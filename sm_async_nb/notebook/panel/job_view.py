@@ -21,10 +21,12 @@ from sm_async_nb.core.ledger import Snapshot, Status
 from sm_async_nb.errors import SmAsyncError
 from sm_async_nb.job import peek
 from sm_async_nb.job.job import Job
+from sm_async_nb.notebook.form.cells import Place, place_of_cell
+from sm_async_nb.notebook.form.layout import close
 from sm_async_nb.notebook.outside import for_show
 from sm_async_nb.notebook.panel import html as panel_html
 from sm_async_nb.notebook.panel.actions import Actions, name_of
-from sm_async_nb.notebook.panel.detail import detail, needs_fetching
+from sm_async_nb.notebook.panel.detail import detail, needs_fetching, standing
 from sm_async_nb.notebook.panel.events import Events
 from sm_async_nb.notebook.panel.heads import Heads
 from sm_async_nb.notebook.panel.pages import Pages
@@ -37,8 +39,8 @@ _SLOWLY_SECONDS = 1.0
 # A renewed output is drawn anew, and a key that is pressed meanwhile is lost; so nobody's hands are on it then.
 _HANDS_OFF_SECONDS = 1.5
 _ENDPOINT_SECONDS, _ASLEEP_SECONDS = 60.0, 20.0
-# So many failures are read for the list of them without being asked; a GET each.
-_READ_FAILURES = 100
+# So many failures are read for the list of them without being asked; a GET each. After trouble, again so much later.
+_READ_FAILURES, _READ_AGAIN_SECONDS = 100, 10.0
 
 _views: WeakSet[JobView] = WeakSet()
 
@@ -58,7 +60,10 @@ class JobView:
     def __init__(self, job: Job, *, screen: Screen = SCREEN) -> None:
         self.job, self._screen = job, screen
         self.endpoint: Endpoint | None = None
-        self._asked_at, self._drawn_at, self._failures_read = 0.0, 0.0, 0
+        self._asked_at, self._drawn_at = 0.0, 0.0
+        # The failures that were read, by request and attempt.
+        self._failures_read: set[tuple[int, int]] = set()
+        self._is_reading, self._read_again_at = False, 0.0
         self._update: Callable[..., object] | None = None
         # The thread that draws may be about to renew the output while somebody freezes it; what is frozen comes last.
         self._renewing = threading.Lock()
@@ -67,9 +72,14 @@ class JobView:
         self._is_missed, self._resend_at = False, 0.0
         self._touched_at = -_HANDS_OFF_SECONDS
         self._details: dict[str, Message] = {}
+        # The row that was opened last: in which view, which, and how it stood then.
+        self._opened: tuple[str, int, object] | None = None
+        self._fetching = threading.Lock()
+        # Where it is shown, as far as that is known; see :func:`place_of_cell`.
+        self.place: Place = ("", 0)
         self.rows = JobRows(job)
         self.table = Table(self.rows, self._send)
-        self.events = Events(job.snapshot)
+        self.events = Events(job.snapshot, self.rows.begun_at(job.snapshot))
         self.grid = Grid(self.hear, saved=self.table.saved(), uri=job.uri)
         self.plain = PlainTable(self.rows, self.table, lambda: screen.call(self._draw_plain))
         self.actions = Actions(job, tell=self.say, acted=lambda: screen.add(self))
@@ -84,7 +94,7 @@ class JobView:
         self._switch_heads()
         self.pages = Pages(
             {
-                "Latency": lambda: panel_html.histogram(self.rows.latency()),
+                "Latency": lambda: panel_html.histogram(self.rows.latency_of_requests()),
                 "Failures": lambda: panel_html.failures(self.rows),
                 "Events": lambda: panel_html.events(tuple(self.events.told)),
             },
@@ -171,8 +181,16 @@ class JobView:
             self._is_frozen = True
             if self._update is not None:
                 self._update(static_bundle(self.job, self.endpoint), raw=True)
-        self.widget.close()
+        self.close()
+
+    def close(self) -> None:
+        """Follow the job no more, and let go of it; whatever stands in the output stays."""
+        with self._renewing:
+            self._is_frozen, self._update = True, None
+        # Widgets that are not closed are kept for ever, with all that they call.
+        close(self.widget)
         _views.discard(self)
+        self.job.faces.discard(self)
 
     def _send(self, message: Message) -> None:
         self.grid.send(message)
@@ -222,7 +240,8 @@ class JobView:
         self.actions.show(seen, now)
         self._draw_plain()
         self.pages.refresh()
-        if seen[Status.FAILED]:
+        self._renew_detail()
+        if seen[Status.FAILED] and self.fetches.value:
             self._read_failures()
         if not seen.is_over:
             self._look_at_endpoint(now)
@@ -247,39 +266,65 @@ class JobView:
             return
         self._send_detail(view, row)
         if needs_fetching(self.job, row):
-            try:
-                peek.load(self.job, peek.request_of(self.job, np.array([row])))
-            except SmAsyncError as error:
-                self.say(str(error))
-                return
-            self._send_detail(view, row)
+            self._send_detail(view, row, self._fetch(row))
             self._screen.call(self.table.refresh)
 
-    def _send_detail(self, view: str, row: int) -> None:
-        told = {"type": "detail", "view": view, "row": row, **detail(self.job, row, name_of(self.job))}
+    def _fetch(self, row: int) -> str:
+        """Why it could not be fetched, or nothing."""
+        # A row that changes while it is open is opened by the page and by us, often at once.
+        with self._fetching:
+            if not needs_fetching(self.job, row):
+                return ""
+            try:
+                peek.load(self.job, peek.request_of(self.job, np.array([row])))
+            except Exception as error:  # noqa: BLE001 - otherwise the detail says for ever that it is on its way
+                trouble = str(error) if isinstance(error, SmAsyncError) else f"{type(error).__name__}: {error}"
+                self.say(trouble)
+                return trouble
+        return ""
+
+    def _send_detail(self, view: str, row: int, trouble: str = "") -> None:
+        self._opened = view, row, standing(self.job, row)
+        told = {"type": "detail", "view": view, "row": row, **detail(self.job, row, name_of(self.job), trouble)}
         self._details = {view: told}
         self._send(told)
 
+    def _renew_detail(self) -> None:
+        """Open the row anew that is open, if it has changed; it may have left the rows that the page is told of."""
+        if self._opened is not None:
+            view, row, stood = self._opened
+            if standing(self.job, row) != stood:
+                self._opened = view, row, standing(self.job, row)
+                errand(lambda: self._open(view, row))
+
     def _read_failures(self) -> None:
         """The words of the first failures, so that there is something to see and to group."""
-        left, known = _READ_FAILURES - self._failures_read, peek.messages(self.job)
-        if left <= 0:
+        left = _READ_FAILURES - len(self._failures_read)
+        if left <= 0 or self._is_reading or time.monotonic() < self._read_again_at:
             return
-        failed = np.flatnonzero(peek.column(self.job, "status") == Status.FAILED)
-        wanted = np.array(
-            [request for request in failed[:_READ_FAILURES].tolist() if request not in known], dtype=np.int64
-        )
-        wanted = wanted[:left]
-        if not wanted.size:
+        known = peek.messages(self.job)
+        failed = np.flatnonzero(peek.column(self.job, "status") == Status.FAILED)[:_READ_FAILURES]
+        attempts = zip(failed.tolist(), peek.lines(self.job, failed).attempt.tolist(), strict=True)
+        wanted = [one for one in attempts if one[0] not in known and one not in self._failures_read][:left]
+        if not wanted:
             return
-        self._failures_read += len(wanted)
+        self._is_reading = True
+        errand(lambda: self._read(wanted))
 
-        def read() -> None:
-            peek.load(self.job, wanted)
+    def _read(self, wanted: list[tuple[int, int]]) -> None:
+        try:
+            peek.load(self.job, np.array([request for request, _ in wanted], dtype=np.int64))
+            self._failures_read.update(wanted)
+        except Exception:
+            # What did come is there; the others are asked for again.
+            known = peek.messages(self.job)
+            self._failures_read.update(one for one in wanted if one[0] in known)
+            self._read_again_at = time.monotonic() + _READ_AGAIN_SECONDS
+            raise
+        finally:
+            self._is_reading = False
             self._screen.call(self.pages.refresh)
             self._screen.call(self.table.refresh)
-
-        errand(read)
 
     def _look_at_endpoint(self, now: float) -> None:
         """Now and then; it is two calls, and what they tell changes slowly."""
@@ -307,11 +352,15 @@ def static_bundle(job: Job, endpoint: Endpoint | None = None) -> dict[str, str]:
 
 
 def show(job: Job) -> JobView:
-    """Show a job as an output of the cell, which follows it."""
+    """Show a job as an output of the cell, which follows it until the cell is run again."""
     from IPython.display import display
 
     _watch_cells()
     view = JobView(job)
+    view.place = place_of_cell()
+    for other in list(_views):
+        if other.place[0] == view.place[0] != "" and other.place != view.place:
+            other.close()
     handle: Any = display(view.bundle(), raw=True, display_id=True)  # type: ignore[no-untyped-call]
     view.follow(None if handle is None else handle.update)
     return view

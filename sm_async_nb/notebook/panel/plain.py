@@ -45,8 +45,9 @@ class PlainTable:
 
     def refresh(self, seen: Snapshot) -> None:
         """Show what has changed."""
+        last = max(self._table.cut(0, 0)[1] - 1, 0) // _PAGE * _PAGE
+        self._start = min(self._start, last)
         rows, total = self._table.cut(self._start, _PAGE)
-        self._start = min(self._start, max(total - 1, 0))
         told = window_of(self._rows, seen, self._rows.lines(rows), self._start, total)
         if self._html.value != told:
             self._html.value = told

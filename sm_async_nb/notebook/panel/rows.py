@@ -42,6 +42,9 @@ ON_ITS_WAY, NOT_FETCHED = "…", "not fetched"
 # The mark of such a line, so that nobody takes the words for the answer.
 UNREAD = "unread"
 
+# What has an answer of the model's, be it an error. That a deadline has passed has a time too, which is no latency.
+_ANSWERED = (Status.COMPLETED, Status.FAILED)
+
 # A line of the table: the row's place, its label, status, attempt, time, latency, payload and answer, and its mark.
 Line = list[Any]
 
@@ -62,6 +65,7 @@ class JobRows:
         self._found: tuple[str, BoolArray] = ("", np.zeros(0, dtype=np.bool_))
         self._pace: deque[tuple[float, int]] = deque()
         self._counted: tuple[int, list[int]] = (-1, [])
+        self._spanned: tuple[Any, tuple[float, float]] = (None, (np.inf, -np.inf))
         # Whether the answers in sight are fetched unasked.
         self.is_fetching: Callable[[], bool] = lambda: False
         # What has come of the last thing that somebody did, for who hears the state read.
@@ -83,8 +87,13 @@ class JobRows:
 
     def latency(self) -> FloatArray:
         """Seconds from acceptance to the answer, NaN where there is none; S3 dates by the whole second."""
-        taken = peek.column(self.job, "finished_at") - peek.column(self.job, "accepted_at")
-        return self._of_rows(np.maximum(taken, 0))
+        return self._of_rows(self.latency_of_requests())
+
+    def latency_of_requests(self) -> FloatArray:
+        """The same for each request, since an answer may be that of many rows."""
+        status = peek.column(self.job, "status")
+        taken = answered_at(status, peek.column(self.job, "finished_at")) - peek.column(self.job, "accepted_at")
+        return np.asarray(np.maximum(taken, 0), dtype=np.float64)
 
     def key(self, column: str) -> npt.NDArray[Any] | None:
         """Numbers to sort by; None for the submitted order."""
@@ -139,6 +148,7 @@ class JobRows:
         """Some rows as they are shown."""
         requests = rows if self._requests is None else self._requests[rows]
         known = peek.lines(self.job, requests)
+        finished_at = answered_at(known.status, known.finished_at)
         payloads, answers = self._payload_heads(rows), peek.answer_heads(self.job, rows)
         is_unread = (known.status == Status.COMPLETED) & np.isin(requests, peek.unread(self.job, requests))
         instead = ON_ITS_WAY if self.is_fetching() else NOT_FETCHED
@@ -149,7 +159,7 @@ class JobRows:
                 int(known.status[at]),
                 str(known.attempt[at]),
                 clock(known.accepted_at[at]),
-                seconds(known.accepted_at[at], known.finished_at[at]),
+                seconds(known.accepted_at[at], finished_at[at]),
                 payloads[at],
                 instead if is_unread[at] else said(known.messages[at]) or short(answers[at]),
                 UNREAD if is_unread[at] else "",
@@ -197,8 +207,24 @@ class JobRows:
             [*told, f"{calls:,} {'call' if calls == 1 else 'calls'}", f"S3 fee so far ${stats.s3_fee:,.4f}"]
         )
 
+    def begun_at(self, seen: Snapshot) -> float:
+        """When the job began, as far as it is known: what attaches to it begins later than the first request."""
+        return min(self._span(seen)[0], seen.started_at)
+
+    def _span(self, seen: Snapshot) -> tuple[float, float]:
+        """When the first request was taken and the last one ended; looked up once a second, since there may be many."""
+        wanted = seen.revision if seen.is_over else int(time.time())
+        if self._spanned[0] != (seen.is_over, wanted):
+            self._spanned = (seen.is_over, wanted), peek.span(self.job)
+        return self._spanned[1]
+
+    def _gone(self, seen: Snapshot) -> float:
+        """Seconds from the job's beginning until its end, or until now."""
+        last = self._span(seen)[1] if seen.is_over else time.time()
+        return max((last if np.isfinite(last) else seen.at) - self.begun_at(seen), 0)
+
     def _times(self, seen: Snapshot) -> list[str]:
-        gone = max((seen.at if seen.is_over else time.time()) - seen.started_at, 0)
+        gone = self._gone(seen)
         if seen.is_over:
             return [f"took {duration(gone)}"] if gone >= 1 else []
         if seen.paused is not None:
@@ -254,6 +280,11 @@ def short(text: str) -> str:
 def said(message: str | None) -> str:
     """What an error comes to, on one line: the model's message without what is around it."""
     return short(verdict_of(message).message) if message else ""
+
+
+def answered_at(status: npt.NDArray[np.uint8], finished_at: FloatArray) -> FloatArray:
+    """When each was answered; NaN for what was not, though it has ended."""
+    return np.where(np.isin(status, _ANSWERED), finished_at, np.nan)
 
 
 def clock(at: float) -> str:

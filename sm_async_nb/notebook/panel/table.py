@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import anywidget
 import ipywidgets as widgets
@@ -213,7 +213,8 @@ class Table:
             return
         started = time.monotonic()
         is_asked_anew = self._ordered is None
-        before, self._order = self._order, self._found()
+        # What cannot be searched or sorted, for whatever reason, is all shown, as it was submitted.
+        before, self._order = self._order, cast("window.Order", guarded(self._found))
         self._ordered = (self._asked, revision)
         if is_asked_anew or not np.array_equal(_array(before), _array(self._order)):
             self._order_number += 1

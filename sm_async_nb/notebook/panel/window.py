@@ -6,6 +6,7 @@ shown in the submitted order, which then costs nothing.
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,6 +21,9 @@ from sm_async_nb.core.columns import BoolArray, IntArray, Parts
 from sm_async_nb.core.ledger import Status
 
 Order = IntArray | None
+
+# What Arrow says of values that it cannot take; its own errors are subclasses of these.
+_NOT_FOR_ARROW = (ValueError, TypeError, NotImplementedError, OverflowError)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,14 +79,23 @@ def with_status(status: npt.NDArray[np.uint8], statuses: Iterable[int]) -> BoolA
 
 
 def places(index: pd.Index) -> IntArray:
-    """Numbers that sort as the labels do; labels that cannot be compared are sorted as texts."""
+    """Numbers that sort as the labels do, equal ones for equal labels; what cannot be compared is sorted as texts."""
     try:
-        by_label = index.argsort()
+        return _places(index)
     except TypeError:
-        by_label = pd.Index([str(label) for label in index]).argsort()
+        return _places(pd.Index([str(label) for label in index], dtype=object))
+
+
+def _places(index: pd.Index) -> IntArray:
     ranks = np.empty(len(index), dtype=np.int64)
-    ranks[by_label] = np.arange(len(index))
-    return ranks
+    ranks[index.argsort()] = np.arange(len(index))
+    if index.is_unique:
+        return ranks
+    # Equal labels have the first place of theirs, so that they stay as they were submitted, whichever way is sorted.
+    codes = pd.factorize(index, use_na_sentinel=False)[0]
+    first = np.full(int(codes.max()) + 1, len(index), dtype=np.int64)
+    np.minimum.at(first, codes, ranks)
+    return np.asarray(first[codes], dtype=np.int64)
 
 
 def ranks_of(messages: dict[int, str], length: int) -> npt.NDArray[np.float64]:
@@ -97,23 +110,21 @@ def ranks_of(messages: dict[int, str], length: int) -> npt.NDArray[np.float64]:
 
 def as_texts(values: pd.Index | pd.Series) -> Any:
     """Labels or cells as Arrow keeps texts."""
-    if isinstance(values, pd.MultiIndex):
-        return pa.array([str(label) for label in values], type=pa.string())
-    try:
-        return pc.cast(pa.array(values, from_pandas=True), pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, pa.ArrowTypeError):
-        return pa.array([str(value) for value in values], type=pa.string())
+    if not isinstance(values, pd.MultiIndex):
+        with contextlib.suppress(*_NOT_FOR_ARROW):
+            return pc.cast(pa.array(values, from_pandas=True), pa.string())
+    return pa.array([sayable(value) for value in values], type=pa.string())
 
 
 def has_text(texts: Any, text: str) -> BoolArray:
     """Which of Arrow's texts have this one in them, whatever the case."""
-    found = pc.fill_null(pc.match_substring(texts, text, ignore_case=True), fill_value=False)
+    found = pc.fill_null(pc.match_substring(texts, sayable(text), ignore_case=True), fill_value=False)
     return np.asarray(found.to_numpy(zero_copy_only=False), dtype=np.bool_)
 
 
 def has_id(parts: Parts, text: str) -> BoolArray:
     """Which of a column of ids have this text in them; ids are ASCII, and are compared as they are."""
-    wanted = text.encode()
+    wanted = sayable(text).encode()
     in_head = np.array([text in head for head in parts.heads], dtype=np.bool_)
     in_tail = np.char.find(parts.tail, wanted) >= 0 if len(parts.tail) else np.zeros(0, dtype=np.bool_)
     return np.asarray(in_tail | in_head[parts.head], dtype=np.bool_)
@@ -126,6 +137,11 @@ def text_columns(frame: pd.DataFrame) -> Sequence[Any]:
         for place, dtype in enumerate(frame.dtypes)
         if isinstance(dtype, pd.StringDtype | pd.CategoricalDtype) or dtype.kind == "O"
     ]
+
+
+def sayable(value: object) -> str:
+    """A value as a text that can be encoded: one with a lone surrogate has it in words."""
+    return str(value).encode(errors="backslashreplace").decode()
 
 
 def _descending(values: npt.NDArray[Any]) -> npt.NDArray[Any]:
