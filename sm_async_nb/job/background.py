@@ -18,6 +18,9 @@ Result = TypeVar("Result")
 # A wait without a time limit cannot be interrupted on every platform, so waits are taken in pieces. Seconds.
 TICK = 0.1
 
+# How long what was interrupted may take to clean up behind it; it goes on without us then. Seconds.
+_AFTER_AN_INTERRUPT = 0.4
+
 
 class _Background:
     """The loop and how many need it; the thread starts with the first and ends with the last."""
@@ -49,11 +52,14 @@ class _Background:
             if self._loop is not None:
                 self._loop.call_soon_threadsafe(act)
 
-    def settle(self) -> None:
+    def settle(self, patience: float) -> None:
         """Wait until a thread that nobody needs any more has ended."""
         thread = self._thread
-        if self._users == 0 and thread is not None and thread is not threading.current_thread():
-            thread.join()
+        if self._users or thread is None or thread is threading.current_thread():
+            return
+        give_up = time.monotonic() + patience
+        while thread.is_alive() and time.monotonic() < give_up:
+            thread.join(min(TICK, max(give_up - time.monotonic(), 0)))
 
 
 _background = _Background()
@@ -85,15 +91,17 @@ def start(work: Coroutine[Any, Any, Result]) -> Future[Result]:
 
 
 def run(work: Coroutine[Any, Any, Result]) -> Result:
-    """Run ``work`` on the background loop and wait for it; an interrupt cancels it."""
+    """Run ``work`` on the background loop and wait for it; an interrupt cancels it, and soon returns."""
     future = start(work)
+    patience = float("inf")
     try:
         return wait(future)
     except KeyboardInterrupt:
         future.cancel()
+        patience = _AFTER_AN_INTERRUPT
         raise
     finally:
-        settle()
+        settle(patience)
 
 
 def wait(future: Future[Result], timeout: float = float("inf")) -> Result:
@@ -117,6 +125,6 @@ def call_soon(act: Callable[[], object]) -> None:
     _background.call_soon(act)
 
 
-def settle() -> None:
-    """Return when the thread is gone, if nobody needs it any more."""
-    _background.settle()
+def settle(patience: float = float("inf")) -> None:
+    """Return when the thread is gone, if nobody needs it any more, or after so many seconds."""
+    _background.settle(patience)

@@ -6,9 +6,10 @@ import asyncio
 import atexit
 import contextlib
 import dataclasses
+import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from concurrent.futures import Future
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TypeVar
@@ -19,8 +20,9 @@ from sm_async_nb.aws.runtime import open_runtime
 from sm_async_nb.aws.session import Session, forget_credentials
 from sm_async_nb.aws.storage import StorageChoice, open_storage
 from sm_async_nb.core.ledger import Learned, Ledger, Trouble
-from sm_async_nb.errors import EndpointError, JobInUseError, RequestError, SmAsyncError
+from sm_async_nb.errors import EndpointError, JobInUseError, RequestError, ServiceTroubleError, SmAsyncError
 from sm_async_nb.job import background
+from sm_async_nb.job.backoff import Backoff
 from sm_async_nb.job.engine import LAST_WORDS, Beginning, Connections, Engine, told_of
 from sm_async_nb.job.following import Newest
 from sm_async_nb.job.lease import Lease
@@ -79,6 +81,7 @@ class Course:
         self._task: asyncio.Task[None] | None = None
         self._resumed: asyncio.Event | None = None
         self._is_leaving = False
+        self._connecting = Backoff(random.Random())  # noqa: S311 - no secret
 
     # For other threads
 
@@ -86,7 +89,14 @@ class Course:
         """Set the engine going."""
         self._newest.begin()
         self._running = background.start(self._run())
-        self._running.add_done_callback(lambda _: self._newest.end())
+        self._running.add_done_callback(self._ended)
+
+    def _ended(self, running: Future[None]) -> None:
+        is_well = not (self._is_leaving or running.cancelled() or running.exception())
+        if is_well and self.engine.has_news:
+            self.start()  # somebody has asked for more while the lease was given back
+        else:
+            self._newest.end()
 
     @property
     def is_running(self) -> bool:
@@ -147,12 +157,16 @@ class Course:
 
     def leave(self) -> None:
         """Stop following the job here, within a second, so that another can; nothing that is known is lost."""
-        if self._running is not None and not self._running.done():
-            self._is_leaving = True
-            # The task and not the future is cancelled, since its last words are waited for.
-            background.call_soon(self._cancel)
-            with contextlib.suppress(BaseException):
-                background.wait(self._running, _LEAVING + LAST_WORDS)
+        _leave((self,))
+
+    def begin_to_leave(self) -> Future[None] | None:
+        """Have the engine end, without waiting for it; what is to be waited for, if it is at work."""
+        if self._running is None or self._running.done():
+            return None
+        self._is_leaving = True
+        # The task and not the future is cancelled, since its last words are waited for.
+        background.call_soon(self._cancel)
+        return self._running
 
     def _cancel(self) -> None:
         if self._task is not None:
@@ -171,9 +185,13 @@ class Course:
                     raise
                 except (RequestError, EndpointError) as error:
                     resumed = self._pause(error)
+                except ServiceTroubleError as trouble:
+                    await self._sit_out(trouble)
+                    continue
+                self._connecting.get_on()
                 if resumed is not None:
                     await resumed.wait()
-                elif not self.engine.has_news:  # somebody may have asked for more while it was ending
+                elif not self.engine.has_more_to_do:
                     return
         finally:
             _courses.discard(self)
@@ -195,10 +213,16 @@ class Course:
                 await self._release()
         return None
 
+    async def _sit_out(self, trouble: ServiceTroubleError) -> None:
+        """What stands in the way of getting connected is told, and after a while it is tried again."""
+        now = time.time()
+        self._connecting.meet(trouble, now)
+        seen = dataclasses.replace(self._newest.snapshot, at=now, trouble=self._connecting.trouble, paused=None)
+        self._newest.publish(seen)
+        await asyncio.sleep(max(self._connecting.hold_until - now, 0))
+
     async def _release(self) -> None:
-        with contextlib.suppress(SmAsyncError, TimeoutError):
-            async with asyncio.timeout(_LEAVING):
-                await self._lease.release(told_of(self._newest.snapshot))
+        await self._lease.let_go(told_of(self._newest.snapshot), seconds=_LEAVING)
 
     async def _release_at_last(self) -> None:
         """Give the lease back although there is no connection, or not any more, over what is opened soonest."""
@@ -244,8 +268,16 @@ _courses: set[Course] = set()
 
 def leave_all() -> None:
     """Leave every job that is followed here, so that it can be attached to at once."""
-    for course in tuple(_courses):
-        course.leave()
+    _leave(tuple(_courses))
+
+
+def _leave(courses: Iterable[Course]) -> None:
+    """Leave all of them at one time, so that many jobs take no longer than one."""
+    leaving = [running for course in courses if (running := course.begin_to_leave()) is not None]
+    give_up = time.monotonic() + _LEAVING + LAST_WORDS
+    for running in leaving:
+        with contextlib.suppress(BaseException):
+            background.wait(running, max(give_up - time.monotonic(), 0))
 
 
 atexit.register(leave_all)

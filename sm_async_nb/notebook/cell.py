@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
@@ -139,7 +139,7 @@ def submit(cell: Cell, here: Here) -> Job:
     try:
         job = SmAsyncAccessor(cell.frame).submit(cell.endpoint_name, **cell.arguments)
     except KeyboardInterrupt:
-        told = "Interrupted before a request was sent; there is no job."
+        told = "Interrupted while the job was being made; %sm_async jobs tells whether it was."
         raise rendered(KeyboardInterrupt(told), told) from None
     here.jobs.remember(job)
     if cell.out:
@@ -147,10 +147,10 @@ def submit(cell: Cell, here: Here) -> Job:
     return follow(job, cell.out) if cell.wait else job
 
 
-def in_words_of(cell: Cell | None) -> Callable[[str], str]:
+def in_words_of(cell: Cell | None, *, own: Iterable[str] = ()) -> Callable[[str], str]:
     """How the library's messages are put where a user has typed options and not keywords."""
     sends = cell is None or not cell.dry_run
-    return respelling(cell_options(), first_line=cell.first_line if cell else None, sends=sends)
+    return respelling(cell_options(), own=own, first_line=cell.first_line if cell else None, sends=sends)
 
 
 def _endpoint_name(line: Line) -> str:

@@ -25,6 +25,12 @@ if TYPE_CHECKING:
 OUT = Option(parameter="out", kind=Kind.TEXT, short="-o", metavar="NAME", help="Bind it to this variable.")
 HELP = Option(parameter="help", kind=Kind.FLAG, short="-h", help="Show this.")
 
+# Words that call nothing: a plan is the cell's, without being sent, and its options are the cell's.
+_OTHERS = {
+    "plan": ("%sm_async plan ENDPOINT --data NAME", "What a cell would send, with the cell's options."),
+    "help": ("%sm_async help [COMMAND]", "All of this, or one command."),
+}
+
 
 @dataclass(frozen=True, kw_only=True)
 class Here:
@@ -94,26 +100,38 @@ def run_command(here: Here, text: str) -> Any:
     return bind(here.variables, name, result) if name else result
 
 
+def command_words() -> list[str]:
+    """What may stand behind ``%sm_async``."""
+    return [*COMMANDS, *_OTHERS]
+
+
+def own_options(text: str) -> list[str]:
+    """The parameters that are options of the command that is typed."""
+    command = COMMANDS.get(text.strip().partition(" ")[0])
+    return [] if command is None else list(command.options())
+
+
 def command_help() -> list[str]:
     """A line for each command."""
-    width = max(len(command.usage) for command in COMMANDS.values())
-    return [f"  {command.usage:{width}}  {command.help}" for command in COMMANDS.values()]
+    told = [*((command.usage, command.help) for command in COMMANDS.values()), *_OTHERS.values()]
+    width = max(len(usage) for usage, _ in told)
+    return [f"  {usage:{width}}  {meaning}" for usage, meaning in told]
 
 
 def _help(name: str) -> str:
     from sm_async_nb.notebook.cell import cell_help
 
-    if not name:
+    if not name or name in _OTHERS:
         return cell_help()
     if name not in COMMANDS:
-        raise UsageError(f"There is no command {name!r}.{nearest(name, COMMANDS)} %sm_async help lists them.")
+        raise UsageError(f"There is no command {name!r}.{nearest(name, command_words())} %sm_async help lists them.")
     return COMMANDS[name].help_text()
 
 
 def _no_command(name: str, rest: str) -> str:
     if "--data" in split(rest) or "-d" in split(rest):
         return f"To send a frame, begin the cell with two signs: %%sm_async {name} {rest}"
-    return f"There is no command {name!r}.{nearest(name, COMMANDS)} %sm_async help lists them."
+    return f"There is no command {name!r}.{nearest(name, command_words())} %sm_async help lists them."
 
 
 def _check_words(command: Command, line: Line) -> None:
@@ -125,15 +143,12 @@ def _check_words(command: Command, line: Line) -> None:
 
 
 def _keywords(here: Here, line: Line, options: Mapping[str, Option]) -> dict[str, Any]:
-    """The options as keywords, with the settings of the session where the line does not say."""
-    keywords = {
+    """The options as keywords."""
+    return {
         name: evaluate(options[name], value, here.namespace)
         for name, value in line.given.items()
         if name not in ("out", "help")
     }
-    if "input_prefix" in options and "input_prefix" not in keywords and is_said("input_prefix"):
-        keywords["input_prefix"] = value_of("input_prefix")
-    return keywords
 
 
 def _job(here: Here, line: Line) -> Job:
@@ -154,12 +169,13 @@ def _wait(here: Here, line: Line, keywords: dict[str, Any]) -> Job:
 
 def _results(here: Here, line: Line, keywords: dict[str, Any]) -> Any:
     job = _job(here, line)
-    on_their_way = "" if job.snapshot.is_over else _on_their_way(job)
+    if job.snapshot.is_over:
+        return job.results(**keywords)  # whose warning tells of requests that nobody here follows to their end
+    on_their_way = _on_their_way(job)
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", ".* are still on their way")
         found = job.results(**keywords)
-    if on_their_way:
-        print(on_their_way)  # noqa: T201
+    print(on_their_way)  # noqa: T201
     return found
 
 
@@ -193,19 +209,23 @@ def _resume(here: Here, line: Line, keywords: dict[str, Any]) -> Job:
 
 def _attach(here: Here, line: Line, keywords: dict[str, Any]) -> Job:
     address = line.words[0]
-    if not address.startswith("s3://"):
-        _beside_the_last(here, keywords)
+    if not address.startswith("s3://"):  # which says itself where the job lies
+        _say_where_jobs_lie(here, keywords)
     return here.jobs.remember(attach(address, **keywords))
 
 
 def _jobs(here: Here, _line: Line, keywords: dict[str, Any]) -> Any:
-    _beside_the_last(here, keywords)
+    _say_where_jobs_lie(here, keywords)
     return jobs(**keywords)
 
 
-def _beside_the_last(here: Here, keywords: dict[str, Any]) -> None:
-    """Where nothing says where jobs lie, they are looked for beside the last one."""
-    if "input_prefix" not in keywords and here.jobs.names():
+def _say_where_jobs_lie(here: Here, keywords: dict[str, Any]) -> None:
+    """As the line says, or else the setting; where neither does, they are looked for beside the last one."""
+    if "input_prefix" in keywords:
+        return
+    if is_said("input_prefix"):
+        keywords["input_prefix"] = value_of("input_prefix")
+    elif here.jobs.names():
         keywords["input_prefix"] = here.jobs.find(None).uri.rstrip("/").rpartition("/")[0]
 
 

@@ -6,18 +6,19 @@ a thread of their own for the next one.
 
 from __future__ import annotations
 
+import json
 import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 import pandas as pd
 from IPython.core.completer import CompletionContext, SimpleCompletion, context_matcher
 
 from sm_async_nb.notebook.cell import cell_options, plan_options
-from sm_async_nb.notebook.commands import COMMANDS
+from sm_async_nb.notebook.commands import COMMANDS, command_words
 from sm_async_nb.notebook.jobs import endpoints
 from sm_async_nb.notebook.jobs import jobs as listed_jobs
 from sm_async_nb.notebook.known import KnownJobs
@@ -32,7 +33,22 @@ _KEEP_SECONDS = 60.0
 # Options whose value may be the name of a column, besides a template over them.
 _OF_A_COLUMN = ("columns", "input_location", "accept", "custom_attributes", "inference_id", "filename")
 
-Found = Iterable[tuple[str, str]]
+# Names that Jinja2, or a template of ours, has another meaning for.
+_WORDS_OF_TEMPLATES = frozenset(
+    {"and", "else", "false", "if", "in", "is", "loop", "none", "not", "or", "row", "self", "true"}
+    | {"False", "None", "True"}
+)
+
+
+class Offer(NamedTuple):
+    """What is put at the cursor, what kind of thing it is, and what it is called where that is something else."""
+
+    text: str
+    kind: str
+    called: str = ""
+
+
+Found = Iterable[Offer]
 
 
 class Names:
@@ -94,22 +110,22 @@ class _Offers:
         """Behind ``%sm_async``."""
         word, words = _last_word(before)
         if not words:
-            return [*((name, "command") for name in COMMANDS), ("help", "command"), ("plan", "command")]
+            return [Offer(name, "command") for name in command_words()]
         name = words[0]
         if name == "plan":
             return self.of_cell(before, before.partition("plan")[2])
         command = COMMANDS.get(name)
         if command is None:
-            return [(other, "command") for other in COMMANDS] if name == "help" else []
+            return [Offer(other, "command") for other in command_words()] if name == "help" else []
         if word.startswith("-"):
             return _flags(command.options().values())
         return self._words_of(command.takes)
 
     def _words_of(self, takes: str) -> Found:
         if takes == "[JOB]":
-            return [(name, "job") for name in self.jobs.names()]
+            return [Offer(name, "job") for name in self.jobs.names()]
         if takes == "ID":
-            return [(name, "job") for name in self.ids.known()]
+            return [Offer(name, "job") for name in self.ids.known()]
         return self._names_of_endpoints() if takes in ("NAME", "[ENDPOINT]") else []
 
     def columns(self, first_line: str) -> Found:
@@ -117,19 +133,20 @@ class _Offers:
         frame = self._frame(first_line)
         if frame is None:
             return []
-        names = [str(column) for column in frame.columns]
-        return [(name if name.isidentifier() else f'row["{name}"]', "column") for name in names]
+        # A template knows no others: {{ 0 }} is a number.
+        names = [column for column in frame.columns if isinstance(column, str)]
+        return [Offer(_in_template(name), "column", name) for name in names]
 
     def _values(self, option: Option, first_line: str) -> Found:
         if option.parameter == "data":
-            return [(name, "DataFrame") for name in frames_in(self.namespace)]
+            return [Offer(name, "DataFrame") for name in frames_in(self.namespace)]
         if option.choices:
-            return [(choice, "value") for choice in option.choices]
+            return [Offer(choice, "value") for choice in option.choices]
         frame = self._frame(first_line)
         if frame is not None and (option.parameter in _OF_A_COLUMN or option.kind is Kind.NUMBER_OR_TEXT):
-            return [(str(column), "column") for column in frame.columns]
+            return [Offer(_in_line(str(column)), "column", str(column)) for column in frame.columns]
         if option.kind is Kind.EXPRESSION:
-            return [(name, "instance") for name in list(self.namespace) if not name.startswith("_")]
+            return [Offer(name, "instance") for name in list(self.namespace) if not name.startswith("_")]
         return []
 
     def _frame(self, first_line: str) -> pd.DataFrame | None:
@@ -138,7 +155,7 @@ class _Offers:
         return frame if isinstance(frame, pd.DataFrame) else None
 
     def _names_of_endpoints(self) -> Found:
-        return [(name, "endpoint") for name in self.endpoints.known()]
+        return [Offer(name, "endpoint") for name in self.endpoints.known()]
 
 
 def matcher(namespace: Mapping[str, Any], jobs: KnownJobs) -> Callable[[CompletionContext], Any]:
@@ -151,8 +168,12 @@ def matcher(namespace: Mapping[str, Any], jobs: KnownJobs) -> Callable[[Completi
         if found is None:
             return {"completions": []}
         offered = list(found)
-        fragment = _fragment(context.text_until_cursor)
-        fitting = [SimpleCompletion(text, type=kind) for text, kind in offered if text.startswith(fragment)]
+        fragment, in_quotes = _fragment(context.text_until_cursor)
+        fitting = [
+            SimpleCompletion(one.called or one.text if in_quotes else one.text, type=one.kind)
+            for one in offered
+            if (one.called or one.text).startswith(fragment)
+        ]
         return {"completions": fitting, "matched_fragment": fragment, "suppress": bool(offered), "ordered": True}
 
     sm_async_matcher.offers = offers
@@ -179,10 +200,29 @@ def _in_expression(text: str) -> bool:
     return text.rfind("{{") > text.rfind("}}")
 
 
-def _fragment(before: str) -> str:
-    """The part of a word that what is offered begins with: of ``--columns age,pl`` that is ``pl``."""
+def _fragment(before: str) -> tuple[str, bool]:
+    """The part of a word that what is offered begins with, and whether a quote is before it.
+
+    Of ``--columns age,pl`` that is ``pl``.
+    """
     found = re.search(r"""[^\s,='"{}()]*$""", before)
-    return found[0] if found else ""
+    fragment = found[0] if found else ""
+    return fragment, before.removesuffix(fragment)[-1:] in {"'", '"'}
+
+
+def _in_template(name: str) -> str:
+    """A column inside ``{{ }}``."""
+    if name.isidentifier() and name not in _WORDS_OF_TEMPLATES:
+        return name
+    return f"row[{json.dumps(name, ensure_ascii=False)}]"
+
+
+def _in_line(name: str) -> str:
+    """A column behind an option, in quotes where a blank would end it."""
+    if not any(sign.isspace() for sign in name):
+        return name
+    quote = "'" if '"' in name else '"'
+    return f"{quote}{name}{quote}"
 
 
 def _last_word(before: str) -> tuple[str, list[str]]:
@@ -203,7 +243,7 @@ def _option_before(word: str, words: list[str], options: Mapping[str, Option]) -
 
 def _flags(options: Iterable[Option]) -> Found:
     of_plan = plan_options()
-    return [(option.flag, "option") for option in options if option.parameter not in of_plan]
+    return [Offer(option.flag, "option") for option in options if option.parameter not in of_plan]
 
 
 def _endpoint_names() -> list[str]:

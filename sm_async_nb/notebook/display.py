@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 
 from sm_async_nb.notebook import outside
 from sm_async_nb.notebook.front_end import FrontEnd, current_shell, front_end
-from sm_async_nb.notebook.panel.screen import SCREEN
+from sm_async_nb.notebook.panel.screen import SCREEN, guarded
 
 if TYPE_CHECKING:
     from sm_async_nb.job.job import Job
@@ -115,7 +115,7 @@ class _Output:
         self._renew()
         self.due_at = now + max(_EVERY_SECONDS, _SPARING * (time.monotonic() - started))
         if seen.is_over:
-            after_the_next_cell(self._renew)
+            after_the_next_cell(lambda: guarded(self._renew))  # or IPython tells of it in somebody's cell
         return not seen.is_over
 
     def freeze(self) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from sm_async_nb.errors import EndpointNotFoundError, SmAsyncError
 from sm_async_nb.notebook.doctor_report import Finding, State, bad, not_tried, note, ok
-from sm_async_nb.notebook.outside import current
+from sm_async_nb.notebook.outside import current, for_show
 
 if TYPE_CHECKING:
     from sm_async_nb.aws.endpoint import Endpoint
@@ -32,6 +32,8 @@ _ABILITIES = {
     "s3_output_path_extension": "a path of the job's own for its outputs, so that following it takes few calls",
 }
 _CHECK_OBJECT = "sm-async-doctor.txt"
+# What the SDK calls it when nobody is reached; it is asked by name, since it is imported in one place only.
+_NO_WAY_THERE = ("ConnectTimeoutError", "EndpointConnectionError")
 
 
 def look_at_aws(endpoint_name: str | None, session: Session | None, input_prefix: str | None) -> Iterator[Finding]:
@@ -64,7 +66,8 @@ def _sdk(session: Session) -> Iterator[Finding]:
         if name in known:
             yield ok(f"SDK: {name}", meaning)
         else:
-            yield note(f"SDK: {name}", f"not known to this botocore: {meaning}", "pip install --upgrade boto3 s3fs")
+            mend = "pip install --upgrade boto3 s3fs, and restart the kernel."
+            yield note(f"SDK: {name}", f"not known to this botocore: {meaning}", mend)
 
 
 def _identity(session: Session) -> Finding:
@@ -73,9 +76,20 @@ def _identity(session: Session) -> Finding:
         credentials = _within(session.get_credentials)
         if credentials is None:
             return bad("credentials", "none were found", "Configure a profile or sign in, or pass session=.")
-        identity = _within(lambda: session.client("sts").get_caller_identity())
+        return _owner_of(credentials, session)
     except Exception as error:  # noqa: BLE001 - whatever it is, it is what there is to tell
         return bad("credentials", _fact(error), "Sign in again, or mend the profile; then run this again.")
+
+
+def _owner_of(credentials: Any, session: Session) -> Finding:
+    try:
+        identity = _within(lambda: session.client("sts").get_caller_identity())
+    except Exception as error:
+        if not (isinstance(error, TimeoutError) or type(error).__name__ in _NO_WAY_THERE):
+            raise
+        # A network of one's own may have no way to STS, and a job needs none.
+        told = f"found (from {credentials.method}), but STS cannot be asked whose they are: {_fact(error)}"
+        return note("credentials", told, "A job needs no STS; what it does need is tried below.")
     return ok("credentials", f"{identity['Arn']} (from {credentials.method})")
 
 
@@ -183,11 +197,17 @@ def _tried(session: Session, tries: list[Try]) -> Iterator[Finding]:
 def _run(session: Session, attempt: Callable[[Storage], Awaitable[Any]]) -> None:
     import asyncio
 
-    from sm_async_nb.aws.storage import open_storage
+    from sm_async_nb.aws.storage import StorageTerms, open_storage
     from sm_async_nb.job import background
 
+    # As the settings have it, since a key or an owner may be just what is missing, or what a bucket asks for.
+    terms = StorageTerms(
+        sse_kms_key_id=for_show("sse_kms_key_id"), expected_bucket_owner=for_show("expected_bucket_owner")
+    )
+    choice = for_show("storage")
+
     async def work() -> None:
-        async with asyncio.timeout(PATIENCE_SECONDS), open_storage(session) as storage:
+        async with asyncio.timeout(PATIENCE_SECONDS), open_storage(session, terms=terms, storage=choice) as storage:
             await attempt(storage)
 
     background.run(work())

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import re
+from functools import partial
 from typing import Any
 
 from IPython.core.magic import Magics, line_cell_magic, magics_class, needs_local_scope, no_var_expand
 
 from sm_async_nb.notebook import cell as cells
 from sm_async_nb.notebook import completion, formatter
-from sm_async_nb.notebook.commands import Here, run_command
+from sm_async_nb.notebook.commands import Here, own_options, run_command
 from sm_async_nb.notebook.config import SmAsync, value_of
 from sm_async_nb.notebook.known import KnownJobs
 from sm_async_nb.notebook.magic_options import parse
+from sm_async_nb.notebook.outside import for_show
 from sm_async_nb.notebook.told import plainly
 
 _PACKAGE = "sm_async_nb"
+_OURS = re.compile(r"\s*%%sm_async(\s|$)")
 
 
 @magics_class
@@ -36,10 +40,15 @@ class SmAsyncMagics(Magics):
         words = line.split(maxsplit=1)
         if words[:1] == ["plan"]:
             return _run_cell(here, f"{' '.join(words[1:])} --dry-run", "")
-        with plainly(verbose=value_of("verbose_errors"), respell=cells.in_words_of(None)):
+        # Whatever a setting says: help, config and doctor are what a bad one is found with.
+        with plainly(verbose=for_show("verbose_errors"), respell=partial(_as_typed, line)):
             return run_command(here, line)
 
     sm_async.__doc__ = cells.cell_help()
+
+
+def _as_typed(line: str, message: str) -> str:
+    return cells.in_words_of(None, own=own_options(line))(message)
 
 
 def _run_cell(here: Here, line: str, body: str) -> Any:
@@ -81,7 +90,7 @@ def unload(shell: Any) -> None:
 
 def give_a_body(lines: list[str]) -> list[str]:
     """Give a cell that is nothing but its first line an empty body, which IPython would refuse otherwise."""
-    if lines and lines[0].lstrip().startswith("%%sm_async") and not any(line.strip() for line in lines[1:]):
+    if lines and _OURS.match(lines[0]) and not any(line.strip() for line in lines[1:]):
         return [lines[0] if lines[0].endswith("\n") else f"{lines[0]}\n", "\n"]
     return lines
 

@@ -145,6 +145,7 @@ def nearest(word: str, known: Iterable[str]) -> str:
 # Reading a function
 
 # Words that a docstring puts into quotes, or that are media types.
+_ROLE = re.compile(r":\w+:`~?([^`]*)`")
 _CHOICE = re.compile(r"``\"?((?<=\")[^\"`]+(?=\")|[a-z]+/[a-z0-9.+-]+)\"?``")
 
 
@@ -152,7 +153,8 @@ def _option(parameter: inspect.Parameter, told: str) -> Option:
     kind = kind_of(str(parameter.annotation))
     default = None if parameter.default is inspect.Parameter.empty else parameter.default
     choices = tuple(_CHOICE.findall(told)) if kind is Kind.TEXT else ()
-    return Option(parameter=parameter.name, kind=kind, help=told.replace("``", ""), default=default, choices=choices)
+    shown = _ROLE.sub(r"\1", told).replace("``", "")
+    return Option(parameter=parameter.name, kind=kind, help=shown, default=default, choices=choices)
 
 
 def kind_of(annotation: str) -> Kind:

@@ -183,20 +183,14 @@ def outside(name: str) -> tuple[Any, str]:
     setting = SETTINGS[name]
     if os.environ.get(setting.variable):
         return os.environ[setting.variable], setting.variable
-    path = nearest_pyproject(Path.cwd())
-    if path is not None:
-        table = _table(path, path.stat().st_mtime_ns)
-        if name in table:
-            return table[name], f"{TABLE} in {path}"
-    return setting.default, "default"
+    path, table = _nearest_table()
+    return (table[name], f"{TABLE} in {path}") if name in table else (setting.default, "default")
 
 
 def strangers() -> dict[str, Path]:
     """What stands in the pyproject.toml and is no setting, with the file."""
-    path = nearest_pyproject(Path.cwd())
-    if path is None:
-        return {}
-    return dict.fromkeys((name for name in _table(path, path.stat().st_mtime_ns) if name not in SETTINGS), path)
+    path, table = _nearest_table()
+    return dict.fromkeys((name for name in table if name not in SETTINGS), path)
 
 
 def nearest_pyproject(folder: Path) -> Path | None:
@@ -236,11 +230,21 @@ def ask(session: Callable[[str], tuple[Any, str]] | None) -> None:
     _session[:] = [] if session is None else [session]
 
 
+def _nearest_table() -> tuple[Path, Mapping[str, Any]]:
+    """What the nearest pyproject.toml says of us; nothing where there is none, or the working directory is gone."""
+    try:
+        path = nearest_pyproject(Path.cwd())
+        return (Path(), {}) if path is None else (path, _table(path, path.stat().st_mtime_ns))
+    except OSError:
+        return Path(), {}
+
+
 @lru_cache(maxsize=8)
 def _table(path: Path, _changed_at: int) -> Mapping[str, Any]:
     try:
-        with path.open("rb") as file:
-            table = tomllib.load(file).get("tool", {}).get("sm_async", {})
-    except (OSError, tomllib.TOMLDecodeError):
+        # Some editors begin a file with a mark of its encoding, which TOML does not know.
+        tool = tomllib.loads(path.read_text(encoding="utf-8-sig")).get("tool")
+    except (OSError, ValueError):  # of which what is no UTF-8 and what is no TOML are kinds
         return {}  # not ours to complain about
+    table = tool.get("sm_async") if isinstance(tool, dict) else None
     return table if isinstance(table, dict) else {}

@@ -5,6 +5,7 @@ The line is tqdm's, which everybody can read: share done, a bar, counts, time go
 
 from __future__ import annotations
 
+import logging
 import os
 import sys
 import time
@@ -20,6 +21,8 @@ _REDRAW_SECONDS = 0.1
 _LOG_SECONDS = 10.0
 _EIGHTHS = " ▏▎▍▌▋▊▉█"
 _WORTH_A_WORD = (Status.FAILED, Status.EXPIRED, Status.REJECTED, Status.CANCELLED)
+
+_log = logging.getLogger(__name__)
 
 
 def line(seen: Snapshot) -> str:
@@ -40,23 +43,35 @@ def progress_line(after: float | None = None) -> Iterator[Callable[[Snapshot], N
     """Show snapshots where the user looks: one rewritten line in a terminal or notebook, now and then one in a log.
 
     Nothing is shown of a job that is over within ``after`` seconds, by default those of the setting
-    ``progress_after``: whoever waited has the job itself, which says how it ended.
+    ``progress_after``: whoever waited has the job itself, which says how it ended. Where it cannot be shown, on a
+    stream that is closed or a display that fails, the waiting goes on without it.
     """
     after = outside.for_show("progress_after") if after is None else after
-    face = _face(sys.stderr)
+    faces: list[_TerminalFace | _LogFace | _NotebookFace] = []
     shows = False
+    _tried(lambda: faces.append(_face(sys.stderr)))
 
     def show(seen: Snapshot) -> None:
         nonlocal shows
         shows = shows or seen.at - seen.started_at >= after
-        if shows:
-            face.show(seen)
+        if shows and faces and not _tried(lambda: faces[0].show(seen)):
+            faces.clear()
 
     try:
         yield show
     finally:
-        if shows:
-            face.close()
+        if shows and faces:
+            _tried(faces[0].close)
+
+
+def _tried(act: Callable[[], None]) -> bool:
+    """Whether it went well; what fails at showing must never end the wait for a job."""
+    try:
+        act()
+    except Exception:  # noqa: BLE001 - a pipe nobody reads, no stderr at all, a front end that is gone
+        _log.debug("Progress cannot be shown.", exc_info=True)
+        return False
+    return True
 
 
 class _TerminalFace:

@@ -39,12 +39,13 @@ _MISUSES = (
 _NEXT_STEPS: tuple[tuple[type[SmAsyncError], str], ...] = (
     (CredentialsError, "%sm_async doctor says who you are and what you may do."),
     (StorageAccessError, "%sm_async doctor ENDPOINT names each permission that is missing."),
-    (JobInUseError, "%sm_async attach ID --read-only looks on."),
+    (JobInUseError, "%sm_async attach ID takes it over when it is free; --read-only only looks on."),
     (EndpointNotInServiceError, "%sm_async endpoint NAME shows how it stands."),
     (TooManyFailuresError, "%sm_async failures has the model's own words."),
     (ServiceTroubleError, "It says nothing about your rows: run the cell again."),
     (RequestError, "%sm_async doctor ENDPOINT names each permission that is missing."),
 )
+_REQUEST_ID = re.compile(r"<RequestId>([^<\s]+)</RequestId>")
 _ALL_OF_IT = "%tb shows all of it, %config SmAsync.verbose_errors = True always."
 
 
@@ -79,13 +80,17 @@ def rendered(error: BaseException, told: str) -> BaseException:
     return error
 
 
-def respelling(parameters: Iterable[str], *, first_line: int | None = None, sends: bool = True) -> Callable[[str], str]:
+def respelling(
+    parameters: Iterable[str], *, own: Iterable[str] = (), first_line: int | None = None, sends: bool = True
+) -> Callable[[str], str]:
     """Messages of the library in the words of a magic: its options, and its cell.
 
     Parameters
     ----------
     parameters
-        Those that are options.
+        Those that are options of the cell.
+    own
+        Those that are options of a command besides, which AWS has no words for.
     first_line
         Where in the cell the template begins, if it is there.
     sends
@@ -93,6 +98,7 @@ def respelling(parameters: Iterable[str], *, first_line: int | None = None, send
     """
     names = {name: f"--{name.replace('_', '-')}" for name in parameters}
     members = {_member(name): flag for name, flag in names.items()}
+    names |= {name: f"--{name.replace('_', '-')}" for name in own}
     passed = re.compile(rf"\b({'|'.join(names)})=('[^']*'|\"[^\"]*\"|[^\s,;]+?(?=[.,;]?(?:\s|$)))")
     begins = re.compile(rf"(^|\. |\n\s*|: )({'|'.join(names)})(?= (?:must|has|is|takes|needs|and|or)\b)")
     member = re.compile(rf"\b({'|'.join(members)})\b(?=( must| may| is| has| of|:))")
@@ -120,10 +126,17 @@ def request_id(error: BaseException | None) -> str:
         own = getattr(error, "request_id", "")
         metadata = getattr(error, "response", None)
         found = own or (metadata.get("ResponseMetadata", {}).get("RequestId", "") if isinstance(metadata, dict) else "")
+        found = found or _request_id_in_words(error)
         if found:
             return str(found)
         error = error.__cause__
     return ""
+
+
+def _request_id_in_words(error: BaseException) -> str:
+    """What S3 answered stands whole in the messages of obstore, which has no other place for the id."""
+    found = _REQUEST_ID.search(str(error)) if type(error).__module__.startswith("obstore") else None
+    return found[1] if found else ""
 
 
 def _is_misuse(error: SmAsyncError) -> bool:

@@ -88,7 +88,7 @@ def test_faults_of_the_local_endpoint_are_told_apart(faults, kind):
     with local, pytest.raises(kind) as caught:
         invoke(local.session())
 
-    assert (faults.throttle == 1.0) == getattr(caught.value, "throttled", False)
+    assert (1.0 in {faults.throttle, faults.unavailable}) == getattr(caught.value, "throttled", False)
 
 
 def test_an_endpoint_that_was_deleted_is_not_found():

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import _thread
 import inspect
 import json
+import re
+import signal
+import threading
 
 import pandas as pd
 import pytest
@@ -17,6 +21,7 @@ from sm_async_nb.errors import (
     StorageAccessError,
     TooManyFailuresError,
 )
+from sm_async_nb.local import Faults
 from sm_async_nb.notebook.accessor import SmAsyncAccessor
 from sm_async_nb.notebook.cell import cell_help, submit_options
 from sm_async_nb.notebook.told import plainly
@@ -338,17 +343,21 @@ def test_there_may_be_no_frame_yet(shell):
 # Errors that are not the user's
 
 
-def test_an_error_of_the_service_is_short_and_says_what_next(shell):
-    """A bucket that is not there: the fact, the next step, and where all of it is to be had."""
-    ran = shell.run("%%sm_async echo --data df --input-prefix s3://no-such-bucket/in")
+@pytest.mark.parametrize("storage", ["s3fs", "obstore"])
+def test_an_error_of_the_service_is_short_and_says_what_next(shell, storage):
+    """A bucket that is not there: the fact, AWS's id of it, the next step, and where all of it is to be had."""
+    pytest.importorskip(storage)
+    ran = shell.run(f"%%sm_async echo --data df --input-prefix s3://no-such-bucket/in --storage {storage}")
 
     assert "StorageAccessError" == type(ran.error).__name__
-    assert ran.stdout + ran.stderr == (
+    told = (ran.stdout + ran.stderr).splitlines()
+    assert re.fullmatch(r"AWS request id: \S+", told.pop(1))
+    assert told == [
         "StorageAccessError: There is no bucket 'no-such-bucket'. Check the name, the account and the region."
-        " Pass --input-prefix 's3://bucket/prefix', or set SM_ASYNC_INPUT_PREFIX. Nothing was sent.\n"
-        "%sm_async doctor ENDPOINT names each permission that is missing.\n"
-        "%tb shows all of it, %config SmAsync.verbose_errors = True always.\n"
-    )
+        " Pass --input-prefix 's3://bucket/prefix', or set SM_ASYNC_INPUT_PREFIX. Nothing was sent.",
+        "%sm_async doctor ENDPOINT names each permission that is missing.",
+        "%tb shows all of it, %config SmAsync.verbose_errors = True always.",
+    ]
 
 
 def test_all_of_an_error_is_there_for_who_wants_it(shell):
@@ -399,7 +408,10 @@ def test_a_refusal_has_the_request_id_of_the_service():
     [
         (CredentialsError("Expired."), "%sm_async doctor says who you are and what you may do."),
         (EndpointNotInServiceError("Creating."), "%sm_async endpoint NAME shows how it stands."),
-        (JobInUseError("Theirs."), "%sm_async attach ID --read-only looks on."),
+        (
+            JobInUseError("Theirs."),
+            "%sm_async attach ID takes it over when it is free; --read-only only looks on.",
+        ),
         (ServiceTroubleError("503."), "It says nothing about your rows: run the cell again."),
         (TooManyFailuresError("9 failed."), "%sm_async failures has the model's own words."),
     ],
@@ -413,6 +425,22 @@ def test_each_kind_of_error_has_its_next_step(error, step):
 def test_an_error_of_the_sdk_that_nobody_explained_is_short_too():
     """It has its request id all the same."""
     assert "AWS request id: r-123" in raised_plainly(REFUSED)._render_traceback_()
+
+
+def test_an_interrupt_while_a_job_is_made_does_not_say_that_there_is_none(shell, local):
+    """Nobody knows by then how far it came, and a second job is paid for twice."""
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell that runs the tests in the background ignores it
+    local.faults = Faults(s3_slow=1, slow_seconds=2, s3_only="PutObject *")
+    timer = threading.Timer(0.7, _thread.interrupt_main)
+    timer.start()
+    try:
+        ran = shell.run("%%sm_async echo --data df --no-wait")
+    finally:
+        timer.join()
+        local.faults = Faults()
+
+    assert isinstance(ran.error, KeyboardInterrupt)
+    assert "Interrupted while the job was being made; %sm_async jobs tells whether it was.\n" == ran.stdout + ran.stderr
 
 
 def test_what_is_nobodys_but_pythons_is_left_alone():

@@ -15,6 +15,7 @@ from sm_async_nb.notebook.completion import Names
 def tab(shell):
     """What is offered at ``‸``, with some frames and the names of endpoints there already."""
     shell.variables["reviews"] = pd.DataFrame({"text": ["a"], "age": [1], "two words": [2]})
+    shell.variables["odd"] = pd.DataFrame([[1, 2, 3]], columns=[0, "in", 'a"b c'])
     offers = matcher_of(shell).offers
     offers.endpoints.known()
     offers.endpoints.settle(10)
@@ -45,12 +46,18 @@ def test_the_endpoints_name_comes_first(tab):
         ("%%sm_async echo --data rev‸", ["reviews"]),
         ("%%sm_async echo -d rev‸\n{}", ["reviews"]),
         ("%%sm_async echo --data=rev‸", ["reviews"]),
-        ("%%sm_async echo --data reviews --columns ‸", ["text", "age", "two words"]),
+        ("%%sm_async echo --data reviews --columns ‸", ["text", "age", '"two words"']),
+        ("%%sm_async echo --data reviews --columns tw‸", ['"two words"']),
+        ('%%sm_async echo --data reviews --columns "tw‸', ["two words"]),
+        ("%%sm_async echo --data odd --columns ‸", ["0", "in", "'a\"b c'"]),
         ("%%sm_async echo --data reviews --columns text,a‸", ["age"]),
         ("%%sm_async echo --data reviews --request-ttl-seconds a‸", ["age"]),
         ("%%sm_async echo --data reviews --inference-id {{ te‸", ["text"]),
         ('%%sm_async echo --data reviews\n{"inputs": {{ te‸ }}}', ["text"]),
         ('%%sm_async echo --data reviews\n{"inputs": {{ ‸', ["text", "age", 'row["two words"]']),
+        ("%%sm_async echo --data reviews --inference-id {{ tw‸", ['row["two words"]']),
+        ('%%sm_async echo --data reviews\n{"inputs": {{ row["tw‸', ["two words"]),
+        ("%%sm_async echo --data odd\n{{ ‸", ['row["in"]', r'row["a\"b c"]']),
         ('%%sm_async echo --data reviews\n{\n "a": {{ text }},\n "b": {{ a‸', ["age"]),
         ("%%sm_async echo --data df --nan ‸", ["null", "error", "omit"]),
         ("%%sm_async echo --data df --inline ‸", ["never", "auto", "always"]),
@@ -61,6 +68,7 @@ def test_the_endpoints_name_comes_first(tab):
         ("%sm_async results --ex‸", ["--explode"]),
         ("%sm_async help dry‸", []),
         ("%sm_async help doc‸", ["doctor"]),
+        ("%sm_async help pl‸", ["plan"]),
     ],
 )  # fmt: skip
 def test_what_is_offered_where(tab, text, expected):
@@ -86,6 +94,17 @@ def test_jobs_are_offered_by_their_names(shell):
 
     assert {"scored", "tuesday"} == set(shell.words("%sm_async status ‸"))
     assert ["scored"] == shell.words("%sm_async results sc‸")
+
+
+def test_ids_are_offered_to_attach_to(shell, monkeypatch):
+    """Of the jobs in S3, as they were listed before."""
+    monkeypatch.setenv("SM_ASYNC_INPUT_PREFIX", "s3://sm-async-local/completed")
+    shell.run("%%sm_async echo --data df --name thursday")
+    ids = matcher_of(shell).offers.ids
+    ids.known()
+    ids.settle(10)
+
+    assert ["thursday"] == shell.words("%sm_async attach th‸")
 
 
 # Names that take a while

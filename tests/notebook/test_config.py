@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from sm_async_nb.notebook.outside import SETTINGS, current, nearest_pyproject, outside
+from sm_async_nb.notebook.outside import SETTINGS, current, nearest_pyproject, outside, strangers
 
 
 def pyproject(folder, text):
@@ -68,6 +68,44 @@ def test_a_pyproject_that_cannot_be_read_is_somebody_elses_affair(tmp_path, monk
     monkeypatch.chdir(tmp_path)
 
     assert (64, "default") == outside("concurrency")
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        b"# caf\xe9\n[tool.sm_async]\nconcurrency = 9\n",
+        b"tool = 1\n",
+        b"[tool]\nsm_async = 3\n",
+        b"\xff\xfe[\x00",
+    ],
+    ids=["Latin-1", "tool is a number", "sm_async is a number", "UTF-16"],
+)
+def test_a_pyproject_that_is_none_says_nothing(tmp_path, monkeypatch, written):
+    """It was a traceback from every cell."""
+    (tmp_path / "pyproject.toml").write_bytes(written)
+    monkeypatch.chdir(tmp_path)
+
+    assert (64, "default") == outside("concurrency")
+    assert {} == strangers()
+
+
+def test_a_pyproject_may_begin_with_a_mark_of_its_encoding(tmp_path, monkeypatch):
+    """Some editors write one; the file was as if it were not there."""
+    (tmp_path / "pyproject.toml").write_bytes(b"\xef\xbb\xbf[tool.sm_async]\r\nconcurrency = 9\r\n")
+    monkeypatch.chdir(tmp_path)
+
+    assert 9 == outside("concurrency")[0]
+
+
+def test_a_working_directory_that_is_gone_says_nothing(tmp_path, monkeypatch):
+    """Somebody has cleaned up behind a kernel that runs on."""
+    gone = tmp_path / "gone"
+    gone.mkdir()
+    monkeypatch.chdir(gone)
+    gone.rmdir()
+
+    assert (64, "default") == outside("concurrency")
+    assert {} == strangers()
 
 
 def test_settings_reach_the_job(shell, monkeypatch):

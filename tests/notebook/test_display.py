@@ -120,6 +120,23 @@ def test_the_end_is_shown_again_when_the_next_cell_has_run(shell):
     assert {"<Job reviews, over>"} == set(seen)
 
 
+def test_an_end_that_cannot_be_shown_again_is_left_alone(shell):
+    """IPython would tell of it in the cell that happens to have run."""
+    job, calls = Shown(completed=2), []
+    job.over()
+
+    def update(told, raw):
+        calls.append(told)
+        if len(calls) > 1:
+            raise RuntimeError("the front end is gone")
+
+    output(job, update).refresh(100.0)
+    ran = shell.run("1 + 1")
+
+    assert 2 == len(calls)
+    assert "gone" not in ran.stdout + ran.stderr
+
+
 def test_an_output_that_fails_is_left_alone(caplog):
     """Without a word on anybody's screen."""
 

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 import re
 
 import boto3
 import pytest
+from botocore.exceptions import ConnectTimeoutError, EndpointConnectionError
 
 import sm_async_nb
+from sm_async_nb.aws.described import Endpoint
+from sm_async_nb.aws.session import botocore_session
+from sm_async_nb.core.locations import S3Location
 from sm_async_nb.local import Faults, LocalEndpoint
 from sm_async_nb.notebook import doctor as module
 from sm_async_nb.notebook import doctor_aws
@@ -79,13 +84,16 @@ def test_it_sends_nothing_to_the_model_and_leaves_one_small_object(session, loca
 
 def test_no_region():
     """The first thing that can be missing; nothing behind it is tried."""
+    found = states(sm_async_nb.doctor())
+    found.pop("obstore", None)  # where it is not installed
+
     assert {
         "session": [
             "BAD",
             "No AWS region is configured.",
             "Set AWS_DEFAULT_REGION, or pass session=boto3.Session(region_name=...).",
         ]
-    } == states(sm_async_nb.doctor())
+    } == found
 
 
 def test_no_credentials(monkeypatch):
@@ -137,6 +145,130 @@ def test_a_permission_that_is_missing_is_named(session, refusing, operation):
     for _, fact, way in bad.values():
         assert fact.startswith(f"S3 refused {permission} on s3://sm-async-local/")
         assert f"These credentials need {permission}." == way
+
+
+def test_permissions_are_tried_with_the_key_of_the_settings(monkeypatch, session):
+    """A missing kms:GenerateDataKey was told as allowed, and a bucket that asks for a key as bad."""
+    monkeypatch.setenv("SM_ASYNC_SSE_KMS_KEY_ID", "alias/doctors")
+    report = sm_async_nb.doctor("echo", session=session, input_prefix="s3://sm-async-local/with-key")
+    written = session.client("s3").head_object(Bucket="sm-async-local", Key="with-key/sm-async-doctor.txt")
+
+    assert report.is_good
+    assert "alias/doctors" in written["SSEKMSKeyId"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "fact"),
+    [
+        ("expected_bucket_owner", "12", "expected_bucket_owner= takes the id of an AWS account, 12 digits in a string"),
+        ("sse_kms_key_id", " ", "sse_kms_key_id= takes the id, the ARN or the alias of a KMS key"),
+    ],
+)
+def test_terms_that_a_job_is_refused_with_are_bad_here_too(monkeypatch, session, name, value, fact):
+    """They go with every call to S3."""
+    monkeypatch.setenv(f"SM_ASYNC_{name.upper()}", value)
+    found = states(sm_async_nb.doctor("echo", session=session))
+
+    bad = {check: told for check, told in found.items() if check.startswith("s3:")}
+    assert 7 == len(bad)
+    assert {("BAD", True)} == {(told[0], told[1].startswith(fact)) for told in bad.values()}
+
+
+class Unreachable:
+    """STS where no way leads to it."""
+
+    def __init__(self, error):
+        self._error = error
+
+    def get_caller_identity(self):
+        raise self._error
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        TimeoutError(),
+        EndpointConnectionError(endpoint_url="https://sts"),
+        ConnectTimeoutError(endpoint_url="https://sts"),
+    ],
+    ids=lambda error: type(error).__name__,
+)
+def test_all_the_rest_is_tried_where_sts_cannot_be_reached(monkeypatch, session, error):
+    """A network of one's own has often no way there, and a job needs none."""
+    client = session.client
+    monkeypatch.setattr(
+        session, "client", lambda name, **kw: Unreachable(error) if name == "sts" else client(name, **kw)
+    )
+    report = sm_async_nb.doctor("echo", session=session)
+    told = report.table.loc["credentials"]
+
+    assert report.is_good
+    assert "note" == told["state"]
+    assert re.match(r"found \(from [\w-]+\), but STS cannot be asked whose they are: ", told["found"])
+    assert "ok" == report.table.loc["sagemaker:DescribeEndpoint", "state"]
+
+
+class OldLoader:
+    """What botocore read before it knew the newest fields."""
+
+    def __init__(self, loader):
+        self._loader = loader
+
+    def __getattr__(self, name):
+        return getattr(self._loader, name)
+
+    def load_service_model(self, service, kind, **options):
+        model = copy.deepcopy(self._loader.load_service_model(service, kind, **options))
+        for name in ("Body", "Filename", "S3OutputPathExtension"):
+            model["shapes"]["InvokeEndpointAsyncInput"]["members"].pop(name, None)
+        return model
+
+
+def test_what_an_old_botocore_cannot_do_is_named(session):
+    """With what to do; what is loaded stays loaded until the kernel is restarted."""
+    inside = botocore_session(session)
+    inside.register_component("data_loader", OldLoader(inside.get_component("data_loader")))
+    found = {finding.check: finding for finding in doctor_aws._sdk(session)}
+
+    assert {"SDK: body", "SDK: filename", "SDK: s3_output_path_extension"} == set(found)
+    assert {"note"} == {finding.state for finding in found.values()}
+    assert "not known to this botocore: payloads inside the request (inline=)" == found["SDK: body"].found
+    assert {"pip install --upgrade boto3 s3fs, and restart the kernel."} == {finding.do for finding in found.values()}
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "expected"),
+    [
+        ({}, []),
+        (
+            {"endpoint_status": "Creating"},
+            [("endpoint", "BAD", "it is Creating", "Wait until it is InService, or ask its owner.")],
+        ),
+        (
+            {"instances": 0},
+            [("endpoint", "note", "it has no instance now", "The first answers take minutes; jobs wait for them.")],
+        ),
+        (
+            {"backlog": None},
+            [
+                (
+                    "cloudwatch:GetMetricStatistics",
+                    "note",
+                    "no backlog is known: no permission, or nothing was sent lately",
+                    "",
+                )
+            ],
+        ),
+    ],
+    ids=["all is well", "not in service", "asleep", "no backlog"],
+)
+def test_how_an_endpoint_stands_is_told_in_lines_of_its_own(endpoint, expected):
+    """Each with what it means for a job."""
+    place = S3Location("bucket", "out")
+    well = {"endpoint_status": "InService", "s3_failure_path": place, "instances": 1, "backlog": 0}
+    findings = doctor_aws._service(Endpoint(endpoint_name="churn", s3_output_path=place, **{**well, **endpoint}))
+
+    assert expected == [(finding.check, finding.state, finding.found, finding.do) for finding in findings]
 
 
 def test_an_endpoint_without_a_failure_path():

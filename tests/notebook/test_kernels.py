@@ -5,10 +5,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 from kernel_scene import kernel
+
+import sm_async_nb
+from sm_async_nb.aws.storage import open_storage
+from sm_async_nb.core.locations import JobLayout, S3Location
+from sm_async_nb.job.lease import read_lease
 
 # Whether a kernel's sockets are encrypted, and how it is waited for, is Jupyter's affair.
 pytestmark = pytest.mark.filterwarnings("ignore")
@@ -185,17 +191,29 @@ def test_a_job_may_be_shown_many_times(running, gate):
     assert {"12 completed>"} == {became[name]["text/plain"].rpartition("over: ")[2] for name in ids}
 
 
-def test_a_display_that_fails_never_stops_a_job(running, gate):
+@pytest.mark.parametrize(
+    ("front_end", "where", "name"),
+    [
+        ("auto", "sm_async_nb.notebook.panel.job_view", "static_bundle"),
+        ("html", "sm_async_nb.notebook.display", "bundle"),
+    ],
+    ids=["live", "html"],
+)
+def test_a_display_that_fails_never_stops_a_job(running, gate, front_end, where, name):
     """What cannot be shown is left as it was, without a word in anybody's cell."""
-    breaks = "from sm_async_nb.notebook import display\nkept, display.bundle = display.bundle, lambda job: 1 / 0\njob"
+    running.run(f"%config SmAsync.front_end = {front_end!r}")
     running.run(SUBMIT)
-    broken = running.run(breaks)
+    broken = running.run(
+        f"import {where} as shows\nasked = []\nkept = shows.{name}\n"
+        f"shows.{name} = lambda *_: asked.append(1) or 1 / 0\njob"
+    )
     gate.open()
     over = running.run("job.wait()\njob.snapshot.is_over")
-    mended = running.run("display.bundle = kept")
+    mended = running.run(f"shows.{name} = kept\nlen(asked) > 0")
+    running.run("%config SmAsync.front_end = 'auto'")
 
     assert ("ok", "ok", "True") == (broken.status, over.status, over.text)
-    assert ("", "") == (over.stderr, mended.stderr)
+    assert ("True", "", "", "") == (mended.text, broken.stderr, over.stderr, mended.stderr)
 
 
 def test_threads_print_nothing_and_none_is_left(running, gate):
@@ -215,14 +233,25 @@ def test_a_shutdown_in_the_middle_of_a_job_takes_no_time_and_makes_no_noise(loca
         with kernel(tmp_path, environment, stderr=stderr) as one:
             one.run(SETUP)
             before = stderr.tell()
-            one.run(SUBMIT)
+            one.run(f"{SUBMIT} --name shut-down")
             one.run(IN_FLIGHT)
             seconds = one.shut_down()
         stderr.seek(before)
         noise = stderr.read()
+    left = asyncio.run(lease_of(local.session(), JobLayout(S3Location("sm-async-local", "sm-async-nb"), "shut-down")))
+    job = sm_async_nb.attach("s3://sm-async-local/sm-async-nb/shut-down/", session=local.session())
+    gate.open()
 
     assert seconds < 20
     assert "" == noise
+    # Not only is its process seen to be gone, which from another machine it could not be.
+    assert left.released
+    assert list(range(12)) == list(job.wait().results()["x"])
+
+
+async def lease_of(session, layout):
+    async with open_storage(session) as storage:
+        return await read_lease(storage, layout)
 
 
 def test_a_job_is_attached_to_after_a_restart_of_the_kernel(local, clean_environment, tmp_path, gate):

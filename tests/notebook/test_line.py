@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import time
+
 import pandas as pd
 import pytest
 
 import sm_async_nb
+from sm_async_nb.notebook.cell import cell_help
 from sm_async_nb.notebook.commands import COMMANDS
 from sm_async_nb.notebook.form.form import Form
 
@@ -77,6 +80,20 @@ def test_results_before_the_end_say_what_is_still_on_its_way(shell, gate):
     assert "on their way" not in late.stdout
 
 
+def test_results_of_a_job_that_was_left_say_that_rows_are_missing(shell, gate):
+    """It is over for this kernel, and its rows are not."""
+    shell.run("%%sm_async slow --data df --out job --no-wait")
+    shell.run("job.leave()")
+    give_up = time.monotonic() + 10
+    while not shell.variables["job"].snapshot.is_over and time.monotonic() < give_up:
+        time.sleep(0.01)
+    with pytest.warns(UserWarning, match="3 of 3 requests are still on their way; their rows have no answers yet"):
+        ran = shell.run("%sm_async results")
+
+    assert ran.error is None
+    assert 3 == ran.value.isna().all(axis=1).sum()
+
+
 def test_failures_have_the_models_own_words(jobs):
     """For the last job, or another."""
     failures = jobs.run("%sm_async failures -o failed").value
@@ -133,6 +150,29 @@ def test_jobs_in_s3_are_listed_and_attached_to(jobs):
     assert jobs.run("%sm_async status").value is attached.value
 
 
+def test_an_address_says_itself_where_the_job_lies(jobs):
+    """A setting that says where jobs lie is no contradiction to it."""
+    ran = jobs.run(f"%sm_async attach {jobs.variables['good'].uri}")
+
+    assert None is ran.error
+    assert "good-job" == ran.value.id
+
+
+def test_the_line_says_where_jobs_lie_before_the_setting_does(jobs):
+    """As with every other setting."""
+    listed = jobs.run("%sm_async jobs --input-prefix s3://sm-async-local/nobodys").value
+
+    assert 0 == len(listed)
+
+
+def test_jobs_are_looked_for_beside_the_last_one(shell, made):
+    """Where nothing says where they lie."""
+    shell.variables["bad"] = made["bad"]
+
+    assert {"good-job", "bad-job"} <= set(shell.run("%sm_async jobs").value.index)
+    assert "good-job" == shell.run("%sm_async attach good-job").value.id
+
+
 def test_endpoints_and_one_of_them(shell):
     """In the words of the library."""
     listed = shell.run("%sm_async endpoints").value
@@ -148,6 +188,20 @@ def test_doctor_is_the_librarys(shell):
 
     assert "sagemaker:DescribeEndpoint" in report.table.index
     assert report.is_good
+
+
+def test_bad_settings_do_not_stop_who_looks_for_them(shell, monkeypatch):
+    """They were refused by the very commands that tell of them."""
+    monkeypatch.setenv("SM_ASYNC_INPUT_PREFIX", "bucket")
+    monkeypatch.setenv("SM_ASYNC_VERBOSE_ERRORS", "maybe")
+    report = shell.run("%sm_async doctor echo").value
+    helped, listed = shell.run("%sm_async help doctor"), shell.run("%sm_async config")
+
+    bad = set(report.table.index[report.table["state"] == "BAD"])
+    assert {"setting input_prefix", "setting verbose_errors", "input prefix"} == bad
+    assert (None, None) == (helped.error, listed.error)
+    assert "maybe" == listed.value.loc["SmAsync.verbose_errors", "value"]
+    assert shell.told("%sm_async jobs").startswith("input_prefix must look like s3://bucket/prefix, got 'bucket'")
 
 
 def test_config_lists_the_settings_with_where_they_come_from(jobs):
@@ -176,6 +230,16 @@ def test_every_command_has_its_help(shell, name):
     assert told == shell.run(f"%sm_async help {name}").stdout
 
 
+def test_help_tells_of_plan_and_of_itself(shell):
+    """A plan's options are the cell's, and so is its help."""
+    told = shell.run("%sm_async help").stdout
+
+    assert f"{cell_help()}\n" == told
+    assert "  %sm_async plan ENDPOINT --data NAME  What a cell would send" in told
+    assert "  %sm_async help [COMMAND] " in told
+    assert [told] * 2 == [shell.run(f"%sm_async help {name}").stdout for name in ("plan", "help")]
+
+
 NO_JOB = (
     "There is no job in this session yet. %%sm_async ENDPOINT --data NAME makes one; %sm_async jobs lists those in S3,"
     " %sm_async attach ID opens one."
@@ -188,6 +252,8 @@ NO_JOB = (
         ("statu", "There is no command 'statu'. Did you mean status? %sm_async help lists them."),
         ("nonsense", "There is no command 'nonsense'. %sm_async help lists them."),
         ("help statu", "There is no command 'statu'. Did you mean status? %sm_async help lists them."),
+        ("plna echo", "There is no command 'plna'. Did you mean plan? %sm_async help lists them."),
+        ("hlp", "There is no command 'hlp'. Did you mean help? %sm_async help lists them."),
         ("echo --data df", "To send a frame, begin the cell with two signs: %%sm_async echo --data df"),
         ("status", NO_JOB),
         ("results", NO_JOB),
@@ -223,6 +289,24 @@ def test_a_job_that_is_not_there_is_told_with_those_that_are(jobs):
         "There is no job 'god' in this session. Did you mean good? Jobs here: good, bad. %sm_async attach god opens one"
         " that is in S3."
     ) == jobs.told("%sm_async status god")
+
+
+@pytest.mark.parametrize(
+    ("typed", "expected"),
+    [
+        (
+            "results good --join --into there",
+            "--into writes the outputs of all rows; --join and --errors 'raise' are not for it.",
+        ),
+        (
+            "retry bad --rows ['q'] --status failed",
+            "--rows names the requests itself; leave --status and --error-class out.",
+        ),
+    ],
+)
+def test_what_the_library_says_of_an_option_is_put_as_it_is_typed(jobs, typed, expected):
+    """A command has options that the cell has not."""
+    assert expected == jobs.told(f"%sm_async {typed}")
 
 
 def test_a_line_magic_has_a_value(jobs):

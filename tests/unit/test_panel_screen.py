@@ -47,6 +47,25 @@ def test_what_changes_is_drawn_until_it_is_over():
     assert 3 == len(counter.seen)
 
 
+def test_a_view_that_is_added_again_while_it_is_drawn_is_drawn_again():
+    """A job that is retried just as it ends went on without its view."""
+    screen = Screen(every=0.01)
+
+    class Retried(Counter):
+        def refresh(self, now):
+            goes_on = super().refresh(now)
+            if len(self.seen) == 1:
+                screen.add(self)  # as another thread does, before what is said here is heard
+            return goes_on
+
+    retried = Retried(1)
+    screen.add(retried)
+    until(lambda: len(retried.seen) == 2)
+    until(lambda: screen.is_idle)
+
+    assert 2 == len(retried.seen)
+
+
 def test_a_view_that_fails_does_not_take_the_others_with_it():
     """Nor the job."""
     screen, counter = Screen(every=0.01), Counter(3)
@@ -69,3 +88,27 @@ def test_no_thread_is_left_when_nothing_is_left_to_do():
     screen.call(lambda: done.append(2))
     until(lambda: done == [1, 2])
     until(lambda: screen.is_idle)
+
+
+def test_a_view_that_fails_now_and_then_goes_on_and_one_that_always_fails_is_given_up():
+    """One answer that could not be shown ended the drawing of all others once."""
+    screen, seen = Screen(every=0.001), []
+
+    class Shaky(Counter):
+        def refresh(self, now):
+            goes_on = super().refresh(now)
+            if len(self.seen) < 4:
+                raise ValueError("what is this?")
+            return goes_on
+
+    class Broken:
+        def refresh(self, now):
+            seen.append(now)
+            raise RuntimeError("the front end is gone")
+
+    shaky = Shaky(6)
+    screen.add(shaky)
+    screen.add(Broken())
+    until(lambda: screen.is_idle)
+
+    assert (6, 10) == (len(shaky.seen), len(seen))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import re
 import subprocess
 import sys
@@ -190,6 +191,49 @@ def test_an_interrupted_wait_leaves_the_cursor_on_a_line_of_its_own(terminal, mo
         interrupted()
 
     assert terminal.getvalue().endswith("\n")
+
+
+def broken(error, *, at=""):
+    """A terminal on which nothing more can be written, or not this."""
+
+    def write(told):
+        if told.endswith(at):
+            raise error
+
+    stream = io.StringIO()
+    stream.isatty, stream.write = lambda: True, write
+    return stream
+
+
+def closed():
+    stream = io.StringIO()
+    stream.close()
+    return stream
+
+
+@pytest.mark.parametrize(
+    "stream",
+    [None, closed(), broken(BrokenPipeError()), broken(OSError(), at="\n")],
+    ids=["no stream", "closed", "nobody reads it", "not even a line's end"],
+)
+def test_progress_that_cannot_be_shown_does_not_end_the_wait(stream, monotonic, monkeypatch, caplog):
+    """`script 2>&1 | head` is no reason for a script to leave its job."""
+    monkeypatch.setattr(text, "sys", SimpleNamespace(stderr=stream, modules={}))
+    with caplog.at_level(logging.DEBUG, logger=text.__name__), progress_line(after=0) as show:
+        show(seen(1, planned=2))
+        monotonic.now += 1
+        show(seen(2, completed=2, is_over=True))
+
+    assert [logging.DEBUG] == [record.levelno for record in caplog.records]
+
+
+def test_an_interrupt_while_progress_is_shown_gets_through(monotonic, monkeypatch):
+    """Whoever presses Ctrl-C does not ask what is done just then."""
+    stream = broken(KeyboardInterrupt(), at="]")
+    monkeypatch.setattr(text, "sys", SimpleNamespace(stderr=stream, modules={}))
+
+    with pytest.raises(KeyboardInterrupt), progress_line(after=0) as show:
+        show(seen(1, completed=2))
 
 
 def test_a_notebook_shows_one_output_that_is_replaced(monkeypatch, monotonic):

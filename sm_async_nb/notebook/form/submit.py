@@ -32,7 +32,7 @@ _NEXT_STEPS: tuple[tuple[type[SmAsyncError], str], ...] = (
     (CredentialsError, "Sign in anew and press Submit again; %sm_async doctor says who you are and what you may do."),
     (StorageAccessError, "%sm_async doctor ENDPOINT names each permission that is missing."),
     (JobChangedError, "Take another job name, or tick Begin anew, under More fields."),
-    (JobInUseError, "Take another job name under More fields; %sm_async attach ID --read-only looks on."),
+    (JobInUseError, "Take another job name under More fields; %sm_async attach ID takes it over when it is free."),
     (EndpointNotFoundError, "Choose another endpoint, or look again whether it is there."),
     (EndpointNotInServiceError, "Press Submit again when it is in service."),
     (ServiceTroubleError, "It says nothing about your rows: press Submit again."),

@@ -10,7 +10,7 @@ import contextvars
 import logging
 import threading
 import time
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable
 from functools import partial
 from typing import Protocol
@@ -18,6 +18,9 @@ from typing import Protocol
 # Updates a second, and how long a thread without anything to do waits for more. Seconds.
 EVERY_SECONDS = 0.2
 _LINGER_SECONDS = 1.0
+
+# How often in a row a view may fail before it is given up.
+_FAILURES = 10
 
 _log = logging.getLogger(__name__)
 
@@ -39,6 +42,9 @@ class Screen:
         self._changed = threading.Condition()
         self._acts: deque[Act] = deque()
         self._lives: list[Live] = []
+        # Those that were added since the drawing began: what one of them says of its end may be out of date.
+        self._added: list[Live] = []
+        self._failures: Counter[Live] = Counter()
         self._thread: threading.Thread | None = None
 
     def call(self, act: Act) -> None:
@@ -50,8 +56,9 @@ class Screen:
     def add(self, live: Live) -> None:
         """Renew this from now on, until it says that nothing more will change."""
         with self._changed:
-            if live not in self._lives:
-                self._lives.append(live)
+            for views in (self._lives, self._added):
+                if live not in views:
+                    views.append(live)
             self._awake()
 
     @property
@@ -77,6 +84,7 @@ class Screen:
                     )
                 acts, lives = [*self._acts], [*self._lives]
                 self._acts.clear()
+                self._added.clear()
                 if acts or lives:
                     lingers_until = time.monotonic() + _LINGER_SECONDS
                 elif time.monotonic() >= lingers_until:
@@ -86,11 +94,19 @@ class Screen:
                 guarded(act)
             if time.monotonic() - drawn_at >= self._every:
                 drawn_at = time.monotonic()
-                self._drop([live for live in lives if not guarded(partial(live.refresh, time.time()))])
+                self._drop([live for live in lives if not self._goes_on(live)])
+
+    def _goes_on(self, live: Live) -> bool:
+        """Renew it. One that fails is tried again some times: what it could not show may be gone by then."""
+        told = guarded(partial(live.refresh, time.time()))
+        self._failures[live] = self._failures[live] + 1 if told is None else 0
+        return bool(told) or 0 < self._failures[live] < _FAILURES
 
     def _drop(self, over: list[Live]) -> None:
+        for live in over:
+            del self._failures[live]
         with self._changed:
-            self._lives = [live for live in self._lives if live not in over]
+            self._lives = [live for live in self._lives if live not in over or live in self._added]
 
 
 def guarded(act: Act) -> object:
