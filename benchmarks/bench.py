@@ -72,7 +72,8 @@ def measure(arguments: argparse.Namespace, cells: list[plan.Cell]) -> Iterator[R
     yield {"kind": "circumstances", **circumstances()}
     for kind in ("engine", "packed") * (1 if arguments.short else OWN_REPEATS):
         yield {"kind": kind, **run("own_share.py", kind, arguments.engine_rows)}
-    yield {"kind": "memory", **run("own_share.py", "memory", arguments.memory_rows)}
+    for kind in ("memory", "attach"):
+        yield {"kind": kind, **run("own_share.py", kind, arguments.memory_rows)}
     with service("own", 0) as urls:
         parts = [run("floor.py", "wire", arguments.engine_rows // 10, urls[0])]
     parts += [run("floor.py", kind, arguments.engine_rows // 10) for kind in ("signer", "encoder")]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import bisect
 import gc
 import json
@@ -11,6 +12,7 @@ import resource
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -23,21 +25,31 @@ from contenders import frame_of
 
 from sm_async_nb.aws.runtime import Accepted
 from sm_async_nb.aws.storage import StorageTerms, StoredObject
+from sm_async_nb.core.asked import asked_of
 from sm_async_nb.core.batch import Batch
 from sm_async_nb.core.build import RequestArguments, build_batch
-from sm_async_nb.core.ledger import Fact, Learned, Ledger
+from sm_async_nb.core.ledger import Fact, Learned, Ledger, Status
 from sm_async_nb.core.locations import JobLayout, S3Location
 from sm_async_nb.core.plan import Limits
 from sm_async_nb.core.request import read_fields
+from sm_async_nb.job.checkpoint import copy_columns, write_checkpoint
+from sm_async_nb.job.creating import create_job
+from sm_async_nb.job.document import Settings
 from sm_async_nb.job.engine import Connections, Engine
 from sm_async_nb.job.frame import snapshot
+from sm_async_nb.job.journal import Journal
+from sm_async_nb.job.opening import open_job
 from sm_async_nb.job.papers import Papers
+from sm_async_nb.job.recording import SEGMENTS_A_CHECKPOINT
 from sm_async_nb.job.reports import Reports
 from sm_async_nb.job.shape import Shape
-from sm_async_nb.testing import ManualClock
+from sm_async_nb.testing import ManualClock, MemoryStorage
 
 LAYOUT = JobLayout(S3Location("bench", "in"), "job")
 _PAGE = 1_000
+
+# What a journal has behind its newest checkpoint, at most: so many segments, of as many facts as are ever unrecorded.
+_SEGMENTS, _FACTS = SEGMENTS_A_CHECKPOINT - 1, 256
 
 
 class Stub:
@@ -90,9 +102,12 @@ def _cpu() -> float:
     return used.ru_utime + used.ru_stime
 
 
+def _fields() -> Mapping[str, Any]:
+    return read_fields(create_loader().load_service_model("sagemaker-runtime", "service-2"))
+
+
 def _batch(frame: pd.DataFrame, **options: Any) -> Batch:
-    fields = read_fields(create_loader().load_service_model("sagemaker-runtime", "service-2"))
-    batch = build_batch(frame, RequestArguments(endpoint_name="bench", **options), fields)
+    batch = build_batch(frame, RequestArguments(endpoint_name="bench", **options), _fields())
     batch.check()  # which also packs rows into requests
     return batch
 
@@ -197,7 +212,38 @@ async def _answers() -> AsyncIterator[Any]:
     yield _Answer()
 
 
+def attach(rows: int) -> dict[str, float]:
+    """Seconds to open a job of which all was accepted, with as much of its journal as a checkpoint may lack."""
+    return asyncio.run(_attach(rows))
+
+
+async def _attach(rows: int) -> dict[str, float]:
+    storage = MemoryStorage(time.time)
+    await _lay_down(storage, rows)
+    gc.collect()
+    began = time.perf_counter()
+    opened = (await open_job(storage, LAYOUT, _fields())).opened
+    seconds = time.perf_counter() - began
+    assert opened.ledger.counts[Status.COMPLETED] == min(_SEGMENTS * _FACTS, rows)
+    return {"rows": rows, "seconds": seconds, "segments": _SEGMENTS}
+
+
+async def _lay_down(storage: MemoryStorage, rows: int) -> None:
+    batch = _batch(frame_of(rows))
+    asked = asked_of(RequestArguments(endpoint_name="bench"), batch)
+    job = await create_job(storage, batch, LAYOUT, asked=asked, settings=Settings(), tags={}, note="", now=0.0)
+    for start in range(0, rows, 50_000):
+        requests = np.arange(start, min(start + 50_000, rows))
+        job.ledger.apply(Learned(fact=Fact.ACCEPTED, requests=requests, at=2.0, details=_details(requests)))
+    await write_checkpoint(storage, LAYOUT, copy_columns(job.ledger), next_segment=0)
+    journal = Journal(storage, LAYOUT)
+    for segment in range(_SEGMENTS):
+        requests = np.arange(segment * _FACTS, min((segment + 1) * _FACTS, rows))
+        await journal.append([Learned(fact=Fact.OUTPUT_FOUND, requests=requests, at=3.0)] if requests.size else [])
+
+
 KINDS = {
+    "attach": attach,
     "engine": engine,
     "packed": lambda rows: engine(rows, rows_per_request=100),
     "memory": memory,

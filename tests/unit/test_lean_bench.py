@@ -51,6 +51,7 @@ def test_the_short_form_tells_of_every_part():
     (ours,) = found.values()
     assert re.fullmatch(r"1(\.[0-3]\d*)? PUT, 1 invoke, 1 GET, 0\.\d+ LIST", ours)
     assert "| memory over the frame, 500 rows tracked |" in told
+    assert "| opening a job of 500 rows: its papers, a checkpoint, and 511 segments of its journal, from memory" in told
     assert "| signer only: one call / with its PUT and GET |" in told
 
 
