@@ -152,10 +152,12 @@ def histogram(latency: FloatArray) -> str:
 def failures(rows: JobRows) -> str:
     """What went wrong, the same words together, the most frequent first, each with a row to look at."""
     messages = peek.messages(rows.job)
-    groups = Counter(alike(message) for message in messages.values())
+    groups: Counter[str] = Counter()
     examples: dict[str, tuple[int, str]] = {}
     for request, message in sorted(messages.items()):
-        examples.setdefault(alike(message), (request, message))
+        group = alike(message)
+        groups[group] += 1
+        examples.setdefault(group, (request, message))
     items = "".join(
         f"<tr><td>{count:,} time{'' if count == 1 else 's'}</td><td><code>{esc(said(examples[group][1]))}</code></td>"
         f"<td>{esc(rows.label_of(examples[group][0]))}{'' if count == 1 else ', for one'}</td></tr>"
