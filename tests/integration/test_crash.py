@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -70,6 +72,51 @@ def test_a_client_is_killed_at_any_call(sdk, call, after):
     assert [{"y": 2 * x} if x != 4 else None for x in range(ROWS)] == answers(world, second.opened)
     assert_same(ledger, folded(world))
     assert len(world.sent) - ROWS <= in_flight[0] <= 3
+
+
+MORE_ROWS = 12
+
+
+async def go_on(world: World, client: Client) -> None:
+    """What `submit` does under the job's name, with more rows, and with what failed before."""
+    found = await client.go_on(world.batch(frame(MORE_ROWS)), retry_failed=True, concurrency=3)
+    await client.follow(found.again)
+
+
+def calls_of_going_on():
+    world = World(model)
+    first, second = world.client(), world.client()
+
+    async def play():
+        await first.live(world.batch(frame()), concurrency=3)
+        await go_on(world, second)
+
+    world.run(play())
+    return second.death.calls
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["before", "after"])
+@pytest.mark.parametrize("call", range(1, calls_of_going_on() + 1))
+def test_a_client_that_goes_on_with_more_rows_is_killed_at_any_call(call, after):
+    """The same cell is run once more, and the job has all rows, each sent as often as was asked for."""
+    world = World(model)
+    lives = [world.client(), world.client(Death(call, after=after)), world.client()]
+
+    async def play():
+        await lives[0].live(world.batch(frame()), concurrency=3)
+        with contextlib.suppress(Killed):
+            await go_on(world, lives[1])
+        in_flight.append(await unrecorded(world, MORE_ROWS))
+        await wait_for_the_lease()
+        await go_on(world, lives[2])
+
+    in_flight = []
+    world.run(play())
+    last = lives[2].opened
+
+    assert [{"y": 2 * x} if x != 4 else None for x in range(MORE_ROWS)] == answers(world, last)
+    assert_same(last.ledger, folded(world, MORE_ROWS))
+    assert len(world.sent) - len(set(world.sent)) <= in_flight[0] <= 3
 
 
 @given(
