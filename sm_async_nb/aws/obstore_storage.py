@@ -413,7 +413,7 @@ def _client_options(place: _Place, config: Any, concurrency: int) -> dict[str, A
         options["root_certificate"] = _bundle(wire.verify)
     if wire.proxy:
         options["proxy_url"] = wire.proxy
-    elif getproxies():  # which obstore would use by itself, and botocore does not
+    elif getproxies().keys() - {"no"}:  # which obstore would use by itself, and botocore does not
         raise CannotLearnError("it would use a proxy of the environment where botocore does not")
     return options
 

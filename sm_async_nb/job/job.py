@@ -367,7 +367,8 @@ class Job:
         inputs
             The inputs that were uploaded for requests which have ended. They are uploaded again for a retry.
         outputs
-            The outputs and failures. What was not fetched before is gone then.
+            The outputs and failures. What was not fetched before is gone then. Those of earlier attempts, and of rows
+            that the job had before it went on with others, stay.
         dry_run
             Only count. Nothing is deleted before this is False.
 

@@ -482,6 +482,27 @@ def test_what_only_botocore_can_do_is_left_to_it(tmp_path, monkeypatch, caplog, 
     assert [] == s3.calls
 
 
+@pytest.mark.parametrize(
+    ("proxy", "words"), [({}, []), ({"http_proxy": "http://127.0.0.1:9"}, ["it would use a proxy"])]
+)
+def test_hosts_that_need_no_proxy_are_no_proxy(session, monkeypatch, caplog, proxy, words):
+    """NO_PROXY alone took obstore from everybody who has it once."""
+    for name, value in {"no_proxy": "127.0.0.1,internal.example", **proxy}.items():
+        monkeypatch.setenv(name, value)
+
+    async def put():
+        async with open_storage(session, storage="auto") as storage:
+            await storage.put(at("spared"), b"1")
+
+    monkeypatch.setattr(learning, "_told", set())
+    with caplog.at_level("INFO", "sm_async_nb"):
+        asyncio.run(put())
+
+    told = [record.getMessage() for record in caplog.records if record.name == "sm_async_nb.aws.learning"]
+    assert len(words) == len(told)
+    assert all(word in one for word, one in zip(words, told, strict=True))
+
+
 async def _taken(*_, **__):
     pass
 
