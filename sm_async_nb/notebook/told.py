@@ -45,7 +45,8 @@ _NEXT_STEPS: tuple[tuple[type[SmAsyncError], str], ...] = (
     (ServiceTroubleError, "It says nothing about your rows: run the cell again."),
     (RequestError, "%sm_async doctor ENDPOINT names each permission that is missing."),
 )
-_REQUEST_ID = re.compile(r"<RequestId>([^<\s]+)</RequestId>")
+# As S3 spells it, and as others do.
+_REQUEST_ID = re.compile(r"<RequestI[dD]>([^<\s]+)</RequestI[dD]>")
 _ALL_OF_IT = "%tb shows all of it, %config SmAsync.verbose_errors = True always."
 
 
@@ -135,7 +136,7 @@ def request_id(error: BaseException | None) -> str:
 
 def _request_id_in_words(error: BaseException) -> str:
     """What S3 answered stands whole in the messages of obstore, which has no other place for the id."""
-    found = _REQUEST_ID.search(str(error)) if type(error).__module__.startswith("obstore") else None
+    found = _REQUEST_ID.search(str(error))
     return found[1] if found else ""
 
 
