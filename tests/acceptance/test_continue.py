@@ -9,6 +9,7 @@ from reliability.scene import Wire, doubled, numbers, until
 import sm_async_nb
 from sm_async_nb import Status
 from sm_async_nb.errors import JobChangedError
+from sm_async_nb.job import tracker
 from sm_async_nb.local import LocalEndpoint
 from sm_async_nb.local.wire import installed_fields
 
@@ -246,8 +247,9 @@ class TestNamesOfOnesOwn:
     """An output that lies where another's is looked for would be taken for it."""
 
     @needs_filename
-    def test_a_retry_does_not_take_the_old_failure_for_its_answer(self, submit, model):
+    def test_a_retry_does_not_take_the_old_failure_for_its_answer(self, submit, model, monkeypatch):
         """The caller's filename is for the first attempt."""
+        monkeypatch.setattr(tracker, "_PATIENCE", 0.2)  # failures under names of one's own are looked for later
         model.failing = {1: 500}
         job = submit(numbers(2), filename="row-{{ x }}.out").wait()
         model.failing = {}

@@ -36,6 +36,7 @@ from sm_async_nb.errors import (
     ServiceTroubleError,
     StorageAccessError,
 )
+from sm_async_nb.job import looking
 from sm_async_nb.job.desk import Desk
 from sm_async_nb.job.journal import encode_segment
 from sm_async_nb.local.endpoint import EndpointConfig
@@ -387,8 +388,9 @@ def test_nothing_expires_while_nobody_can_look():
     complete(scene)
 
 
-def test_whoever_finds_thousands_of_answers_at_once_takes_them_a_thousand_at_a_time(monkeypatch):
+def test_whoever_finds_thousands_of_answers_at_once_takes_them_some_at_a_time(monkeypatch):
     """As after hours away: between them all else has its turn."""
+    monkeypatch.setattr(looking, "_ANSWERS_AT_A_TIME", 100)
     taken, learn = [0], Desk.learn
 
     def counting(desk, fact, request, at, **details):
@@ -399,12 +401,12 @@ def test_whoever_finds_thousands_of_answers_at_once_takes_them_a_thousand_at_a_t
         learn(desk, fact, request, at, **details)
 
     monkeypatch.setattr(Desk, "learn", counting)
-    scene = Scene(2_500)
+    scene = Scene(250)
     scene.storage.intercept = until(scene, 3_600, NO_S3, lambda verb, _: verb == "list")
     scene.run()
 
     complete(scene)
-    assert [1_000, 1_000, 500] == [answers for answers in taken if answers]
+    assert [100, 100, 50] == [answers for answers in taken if answers]
 
 
 def test_silent_requests_do_not_hide_the_answers_of_others_from_an_old_sdk():
