@@ -16,6 +16,7 @@ from sm_async_nb.core.plan import Limits, Underway
 from sm_async_nb.job.findings import Findings
 
 _ANSWERS = (Fact.OUTPUT_FOUND, Fact.FAILURE_FOUND)
+_ACCEPTED = int(Status.ACCEPTED)
 
 
 @dataclass
@@ -59,7 +60,8 @@ class Desk:
         An answer to an attempt that was given up is no fact about the next one.
         """
         if fact in _ANSWERS:
-            if request in self.retried or self.ledger.status[request] < Status.ACCEPTED:
+            # With item() and a number, as a comparison of NumPy's costs more than all the rest here.
+            if request in self.retried or self.ledger.status.item(request) < _ACCEPTED:
                 return
             self.underway.busy[request] = True
         if not self.findings:

@@ -137,7 +137,7 @@ class Looker:
             if start:
                 await asyncio.sleep(0)
             found = look.answers[start : start + _ANSWERS_AT_A_TIME]
-            taken = [answer for answer in found if answer.request not in look.given_up]
+            taken = [answer for answer in found if answer.request not in look.given_up] if look.given_up else found
             for answer in taken:
                 if answer.fact == Fact.FAILURE_FOUND and self._desk.limits.retries:
                     judged.append(answer)
